@@ -1,0 +1,69 @@
+"""Metrics: the journal records a run writes, and the shapes in which metrics are read.
+
+The journal of a run is an append-only file of JSON lines, one record a line, written by the user's process
+and sent on verbatim in chunks; the yard keeps, per run, how many bytes it has taken in, so that a chunk
+sent twice counts once.
+
+A record is a JSON object with short keys, because there may be millions of them:
+
+    k  kind: "m" number or string · "l" list · "r" row · "t" table · "i" image · "d" document · "s" system metric
+    n  metric name
+    v  value: number or string (m, s) · list (l) · {column: value} (r) · {column: [values]} (t)
+       · artifact path (i) · {"schema_type", "schema_version", "data"} (d)
+    t  Unix milliseconds
+    s  step, optional (m only)
+    d  description, optional
+
+NaN and infinities are written as the strings "NaN", "Infinity", "-Infinity" with "f":1 beside them, because
+JSON has no word for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """`kind` as in the journal. For numbers the summary is kept at write time; `value` holds what v1's
+    get_metrics answers: one scalar, or the list of all where logged more than once, or list, row or table.
+    NaN and infinities in `value` are the strings "NaN", "Infinity", "-Infinity" and `nonfinite` is true."""
+
+    name: str
+    kind: str
+    count: int
+    value: Any = None
+    description: str = ""
+    last: Optional[float] = None
+    min: Optional[float] = None
+    max: Optional[float] = None
+    first_at: Optional[float] = None
+    last_at: Optional[float] = None
+    nonfinite: bool = False
+
+
+@dataclass(frozen=True)
+class RunMetrics:
+    run_id: str
+    metrics: List[MetricInfo]
+
+
+@dataclass(frozen=True)
+class MetricsAnswer:
+    """One entry per run; more than one with `recursive`."""
+
+    runs: List[RunMetrics]
+
+
+@dataclass(frozen=True)
+class MetricPoints:
+    """One series as arrays of equal length, in order of arrival. A value that is not finite is None here and
+    named in `nonfinite` as {position: "NaN" | "Infinity" | "-Infinity"}."""
+
+    name: str
+    steps: List[Optional[int]]
+    times_ms: List[int]
+    values: List[Any]
+    nonfinite: Dict[str, str] = field(default_factory=dict)
+    total: int = 0
