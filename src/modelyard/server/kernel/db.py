@@ -1,0 +1,231 @@
+"""The one way to the database, the same on SQLite and PostgreSQL: one writer thread with group commit, many readers.
+
+`write` returns only after the commit is durable (WAL with synchronous=FULL on SQLite), which is what lets a 2xx
+answer mean "on disk". Writers of several processes on one PostgreSQL take turns by a lock in the database, so that a
+write may read and then decide on both databases, without a thought for others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from modelyard.server.kernel.db_problems import bad_url, problems, says_try_again
+from modelyard.server.kernel.errors import ProblemError, Unavailable
+
+T = TypeVar("T")
+Tx = sa.Connection
+
+metadata = sa.MetaData()
+
+_GROUP = 256  # writes per commit at most; one fsync is then shared by all of them
+_ATTEMPTS = 5  # of a group that the database broke off in favour of another transaction
+_STOP = object()
+_TURN = 7070_0002  # any number, the same in every process: PostgreSQL's key of the lock that writers take
+_POSTGRES_SESSION = (
+    # A process that vanished with its machine must not keep its turn until TCP gives up, two hours later.
+    "SET idle_in_transaction_session_timeout = '60s'",
+    "SET lock_timeout = '30s'",
+)
+
+_Item = tuple[Callable[[Tx], Any], "Future[Any]"]
+
+
+class Database:
+    """Reads see a snapshot; a write is one transaction, shared with others by group commit where that helps."""
+
+    def __init__(self, url: str, notify: Callable[[set[str]], None] = lambda topics: None) -> None:
+        """`notify` is told after each commit which topics changed (see `events.touch`).
+
+        Raises Invalid for a URL that is neither SQLite nor PostgreSQL.
+        """
+        self.is_sqlite = url.startswith("sqlite:")
+        self._file = url.removeprefix("sqlite:///") if self.is_sqlite else ""
+        self._notify = notify
+        if self.is_sqlite:
+            self._reads = _sqlite_engine(url, "BEGIN")
+            self._writes = _sqlite_engine(url, "BEGIN IMMEDIATE")
+        elif url.startswith(("postgresql:", "postgres:")):
+            self._writes = _postgres_engine(url)
+            self._reads = self._writes.execution_options(isolation_level="REPEATABLE READ")
+        else:
+            raise bad_url(url)
+        self._queue: queue.Queue[Any] = queue.Queue(maxsize=10_000)
+        self._closed = False
+        self._thread = threading.Thread(target=self._write_loop, name="database-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def engine(self) -> sa.Engine:
+        """The writing engine, for migrations only."""
+        return self._writes
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Tx]:
+        """A connection inside one read transaction: all its queries see the same state."""
+        with problems(self._file), self._reads.connect() as connection:
+            yield connection
+
+    def write(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` in a transaction and return its result once the commit is on disk.
+
+        `work` does SQL only: no network, no files, no waiting; it may be run again when the database broke the
+        transaction off. Whatever it raises undoes its changes alone and is raised here. It must not call `write` itself.
+        """
+        if self._closed:
+            raise _stopping()
+        future: Future[T] = Future()
+        self._queue.put((work, future))
+        return future.result()
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._queue.put(_STOP)
+        self._thread.join(timeout=30)
+        self._reads.dispose()
+        self._writes.dispose()
+
+    def _write_loop(self) -> None:
+        stopping = False
+        while not stopping:
+            group = [self._queue.get()]
+            while len(group) < _GROUP:
+                try:
+                    group.append(self._queue.get_nowait())
+                except queue.Empty:
+                    break
+            stopping = _STOP in group
+            self._commit_group([item for item in group if item is not _STOP])
+        while not self._queue.empty():  # those who asked just before the door closed
+            item = self._queue.get_nowait()
+            if item is not _STOP:
+                item[1].set_exception(_stopping())
+
+    def _commit_group(self, group: list[_Item]) -> None:
+        for attempt in range(1, _ATTEMPTS + 1):
+            waiting = [(work, future) for work, future in group if not future.done()]
+            try:
+                done, topics = self._try_group(waiting)
+            except (
+                BaseException
+            ) as error:  # goes to every waiting caller; the writer thread itself must live on
+                if attempt < _ATTEMPTS and says_try_again(error):
+                    continue
+                for _, future in waiting:
+                    if not future.done():
+                        future.set_exception(error)
+                return
+            for future, result in done:
+                future.set_result(result)
+            self._notify(topics)
+            return
+
+    def _try_group(self, group: list[_Item]) -> tuple[list[tuple[Future[Any], Any]], set[str]]:
+        """One transaction. Those that fail alone are told at once; what breaks the whole transaction is raised."""
+        done: list[tuple[Future[Any], Any]] = []
+        topics: set[str] = set()
+        with problems(self._file), self._writes.begin() as connection:
+            if not self.is_sqlite:
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TURN})
+            for work, future in group:
+                mine: set[str] = set()
+                connection.info["topics"] = mine
+                try:
+                    # Alone in its group a write needs no savepoint: its error rolls back the transaction.
+                    with connection.begin_nested() if len(group) > 1 else contextlib.nullcontext():
+                        done.append((future, work(connection)))
+                    topics |= mine
+                except BaseException as error:
+                    if len(group) == 1 or isinstance(error, sa.exc.OperationalError):
+                        raise
+                    try:
+                        with problems(self._file):
+                            raise error
+                    except BaseException as told:
+                        future.set_exception(told)
+        return done, topics
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("yard_is_stopping", "The yard is stopping.")
+
+
+def _postgres_engine(url: str) -> sa.Engine:
+    _, _, rest = url.partition("://")
+    try:
+        address = sa.make_url(f"postgresql+psycopg://{rest}")
+        engine = sa.create_engine(
+            address,
+            pool_size=20,
+            max_overflow=20,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 10} if "connect_timeout" not in address.query else {},
+        )
+    except (sa.exc.ArgumentError, ValueError):  # its words may hold the password
+        raise bad_url(url) from None
+
+    @sa.event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.autocommit = True
+        for statement in _POSTGRES_SESSION:
+            connection.execute(statement)
+        connection.autocommit = False
+
+    return engine
+
+
+def _sqlite_engine(url: str, begin: str) -> sa.Engine:
+    path = url.removeprefix("sqlite:///")
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        # Not parsed as a URL: a directory's name may hold any character.
+        address = sa.URL.create("sqlite", database=path)
+        engine = sa.create_engine(address, poolclass=sa.QueuePool, pool_size=16, max_overflow=64)
+    except (OSError, sa.exc.ArgumentError):
+        raise bad_url(url) from None
+
+    @sa.event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves; the driver's own idea starts too late
+        for pragma in (
+            "busy_timeout=30000",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "cache_size=-16000",
+            "wal_autocheckpoint=4000",
+            "temp_store=MEMORY",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def insert(tx: Tx, table: sa.Table) -> Any:
+    """An INSERT that knows `on_conflict_do_nothing/update` in the database's own dialect, and counts its rows."""
+    statement = _dialect(tx.dialect.name).insert(table)
+    # Without this SQLAlchemy tells -1 rows on PostgreSQL, and "did I get it?" would always be no.
+    return statement.execution_options(preserve_rowcount=True)
+
+
+@functools.cache
+def _dialect(name: str) -> Any:
+    # Only the one in use; the other costs 40 ms at start.
+    return importlib.import_module(f"sqlalchemy.dialects.{name}")
+
+
+__all__ = ["Database", "ProblemError", "Tx", "insert", "metadata"]

@@ -1,0 +1,268 @@
+"""Routes: a handler's signature is its contract, and a route without a permission can't be written.
+
+    r = Routes("models")
+
+    @r.post("/api/v1/workspaces/{workspace}/models", Permission.MODEL_REGISTER, status=201)
+    def register(call: Call, body: ModelRegister) -> ModelInfo:
+        "Register a version of a model."
+
+`body` is decoded by msgspec into the wire dataclass (422 with the path that does not fit), `query` likewise from the
+query string, and the returned dataclass is encoded. `None` answers 204; a Starlette response passes through (declare
+it with `raw=`). Plain functions run in a thread; `async def` is for the named places that stream or wait.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
+
+from modelyard.server.kernel.auth import Identity, Permission, Principal
+from modelyard.server.kernel.errors import Invalid, NotFound, ProblemError, TooLarge, Unsupported
+from modelyard.wire.problems import Problem
+
+MAX_JSON_BYTES = 64 * 1024 * 1024
+
+WORKSPACE = "/api/v1/workspaces/{workspace}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request: who, where, and the raw request for handlers that stream."""
+
+    principal: Principal
+    workspace_id: str  # empty outside a workspace
+    path: dict[str, str]
+    request: Request
+
+
+@dataclass(frozen=True)
+class Route:
+    method: str
+    path: str
+    permission: Permission
+    handler: Callable[..., Any]
+    tag: str
+    status: int
+    body: type | None
+    query: type | None
+    returns: type | None
+    raw: str  # media type of a body that is not JSON, empty for JSON
+    raw_body: str  # media type of a streamed request body, empty for JSON or none
+
+
+class Routes:
+    """Collects the routes of one slice."""
+
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+        self.items: list[Route] = []
+
+    def get(self, path: str, permission: Permission, **options: Any) -> Callable[[Any], Any]:
+        return self._add("GET", path, permission, **options)
+
+    def post(self, path: str, permission: Permission, **options: Any) -> Callable[[Any], Any]:
+        return self._add("POST", path, permission, **options)
+
+    def put(self, path: str, permission: Permission, **options: Any) -> Callable[[Any], Any]:
+        return self._add("PUT", path, permission, **options)
+
+    def patch(self, path: str, permission: Permission, **options: Any) -> Callable[[Any], Any]:
+        return self._add("PATCH", path, permission, **options)
+
+    def delete(self, path: str, permission: Permission, **options: Any) -> Callable[[Any], Any]:
+        return self._add("DELETE", path, permission, **options)
+
+    def _add(
+        self,
+        method: str,
+        path: str,
+        permission: Permission,
+        *,
+        status: int = 200,
+        raw: str = "",
+        raw_body: str = "",
+    ) -> Callable[[Any], Any]:
+        def register(handler: Any) -> Any:
+            hints = typing.get_type_hints(handler)
+            extra = set(hints) - {"call", "body", "query", "return"}
+            if extra:
+                raise TypeError(
+                    f"{handler.__qualname__}: a handler takes call, body and query, not {sorted(extra)}"
+                )
+            returns = hints.get("return")
+            self.items.append(
+                Route(
+                    method,
+                    path,
+                    permission,
+                    handler,
+                    self.tag,
+                    status,
+                    hints.get("body"),
+                    hints.get("query"),
+                    None if raw or returns is type(None) else returns,
+                    raw,
+                    raw_body,
+                )
+            )
+            return handler
+
+        return register
+
+
+def starlette_routes(
+    routes: list[Route], identity: Identity, workspace_id: Callable[[str], str]
+) -> list[StarletteRoute]:
+    """Bind routes to a server. `workspace_id` turns the name in the path into an id or raises NotFound."""
+    return [
+        StarletteRoute(route.path, _Endpoint(route, identity, workspace_id).answer, methods=[route.method])
+        for route in routes
+    ]
+
+
+class _Endpoint:
+    """One route bound to a server: who calls, what was sent, what is answered."""
+
+    def __init__(self, route: Route, identity: Identity, workspace_id: Callable[[str], str]) -> None:
+        self._route = route
+        self._identity = identity
+        self._workspace_id = workspace_id
+        self._decoder: msgspec.json.Decoder[Any] | None = (
+            msgspec.json.Decoder(route.body) if route.body else None
+        )
+        self._encode = msgspec.json.Encoder().encode
+        self._is_async = inspect.iscoroutinefunction(route.handler)
+
+    async def answer(self, request: Request) -> Response:
+        try:
+            # The token is looked at before the body is read, so that a stranger can't make us hold 64 MiB.
+            if self._decoder is None and not self._is_async:
+                return await run_in_threadpool(self._run, request)
+            call = await run_in_threadpool(self._authorise, request)
+            content = await _json_body(request) if self._decoder is not None else b""
+            if self._is_async:
+                return self._respond(await self._route.handler(**self._arguments(call, content)))
+            return await run_in_threadpool(self._handle, call, content)
+        except ProblemError as error:
+            return problem_response(error.problem())
+        except ClientDisconnect:
+            return Response(status_code=499)
+
+    def _run(self, request: Request) -> Response:
+        """Authorise and handle in one visit to the thread pool."""
+        return self._handle(self._authorise(request), b"")
+
+    def _handle(self, call: Call, content: bytes) -> Response:
+        return self._respond(self._route.handler(**self._arguments(call, content)))
+
+    def _authorise(self, request: Request) -> Call:
+        principal = self._identity.resolve(request.headers.get("authorization"))
+        self._identity.require(principal, self._route.permission)
+        path = dict(request.path_params)
+        wid = ""
+        if "workspace" in path:
+            wid = self._workspace_id(path["workspace"])
+            self._identity.require_workspace(principal, wid)
+        if "run_id" in path:
+            self._identity.require_run(principal, wid, path["run_id"])
+        return Call(principal, wid, path, request)
+
+    def _arguments(self, call: Call, content: bytes) -> dict[str, Any]:
+        given: dict[str, Any] = {"call": call}
+        if self._decoder is not None:
+            given["body"] = _decode(self._decoder.decode, content)
+        if self._route.query is not None:
+            given["query"] = _decode_query(self._route.query, call.request)
+        return given
+
+    def _respond(self, result: Any) -> Response:
+        if isinstance(result, Response):
+            return result
+        if result is None:
+            return Response(status_code=204)
+        return Response(self._encode(result), status_code=self._route.status, media_type="application/json")
+
+
+def problem_response(problem: Problem) -> Response:
+    headers = {"www-authenticate": "Bearer"} if problem.status == 401 else None
+    return Response(
+        msgspec.json.encode(problem), problem.status, headers=headers, media_type="application/problem+json"
+    )
+
+
+async def _json_body(request: Request) -> bytes:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        # Also what keeps a web page from posting a form here without a preflight.
+        raise Unsupported(
+            "json_required", f"Send the body as application/json, not {kind or 'without a content type'}."
+        )
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_JSON_BYTES:
+            raise TooLarge(
+                "body_too_large", f"The body is over {MAX_JSON_BYTES} bytes.", limit=MAX_JSON_BYTES
+            )
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _decode(decode: Callable[[bytes], Any], content: bytes) -> Any:
+    try:
+        return decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise Invalid("bad_body", f"The body does not fit: {error}") from error
+
+
+def _decode_query(kind: type, request: Request) -> Any:
+    hints = typing.get_type_hints(kind)
+    unknown = sorted(set(request.query_params) - set(hints))
+    if unknown:
+        raise Invalid(
+            "unknown_query", f"Unknown query parameter {unknown[0]!r}. Known: {', '.join(sorted(hints))}."
+        )
+    given: dict[str, Any] = {}
+    for name in set(request.query_params):
+        is_list = typing.get_origin(hints[name]) is list
+        given[name] = request.query_params.getlist(name) if is_list else request.query_params[name]
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise Invalid("bad_query", f"The query does not fit: {error}") from error
+
+
+async def no_such_route(request: Request, _error: Exception) -> Response:
+    """Starlette's 404: nothing is at this path."""
+    return problem_response(
+        NotFound(
+            "no_such_route", f"There is no {request.method} {request.url.path}. See /openapi.json."
+        ).problem()
+    )
+
+
+async def no_such_method(request: Request, error: Exception) -> Response:
+    """Starlette's 405: the path exists, for other methods."""
+    assert isinstance(error, HTTPException)
+    allowed = (error.headers or {}).get("Allow", "")
+    response = problem_response(
+        Problem(
+            "no_such_method",
+            f"{request.url.path} takes {allowed}, not {request.method}.",
+            405,
+            "Method not allowed",
+        )
+    )
+    response.headers["allow"] = allowed
+    return response

@@ -1,0 +1,115 @@
+"""The schema's one linear history, and how a yard brings its database up to it.
+
+Rules for a new step: expand now, contract a release later; a step runs in one transaction, so that an interrupted one
+leaves the database as it was; it imports no table definitions of today, because those will change under it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from modelyard.server.kernel.db import Database
+from modelyard.server.kernel.errors import Conflict, DiskFull
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+log = logging.getLogger(__name__)
+
+_HISTORY = Path(__file__).parent
+
+# The newest step; a test holds it against the files in versions/. Known here so that a start with an up-to-date
+# database need not load Alembic (0.2 s).
+HEAD = "0001"
+
+_LOCK = (
+    7070_0001  # any number, the same in every process: one of several starting yards migrates, the rest wait
+)
+
+
+def migrate(db: Database, history: Path = _HISTORY, head: str = HEAD) -> None:
+    """Bring the schema to this version's state. Raises Conflict for a database written by a newer modelyard.
+
+    An existing SQLite file is copied beside itself first. `history` holds env.py and versions/.
+    """
+    now = _revision(db)
+    if now == head:
+        return
+    from alembic import command  # see HEAD
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    config = configuration(history)
+    known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
+    if db.is_sqlite and now in known:
+        copy = back_up(db, head)
+        log.info("the database is at schema %s; a copy of it is in %s", now, copy)
+    with db.engine.begin() as connection:
+        if not db.is_sqlite:
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        now = _revision_on(connection)
+        if now is not None and now not in known:
+            raise Conflict(
+                "database_is_newer",
+                f"The database is at schema {now}, which this modelyard (schema {head}) does not know: a newer version "
+                "wrote it. Start that version, or restore the backup made before the upgrade.",
+            )
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise Conflict(
+                "migration_failed", f"The database can't be brought to schema {head}: {error}"
+            ) from error
+    if now is not None:
+        log.info("the database is at schema %s now", head)
+
+
+def configuration(history: Path = _HISTORY) -> Config:
+    from alembic.config import Config  # see HEAD
+
+    config = Config()
+    config.set_main_option("script_location", str(history).replace("%", "%%"))
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def back_up(db: Database, head: str) -> Path:
+    """Copy the SQLite file, as it is at this moment, to `<file>.before-<head>`. Raises DiskFull."""
+    source = Path(db.engine.url.database or "")
+    copy = source.with_name(f"{source.name}.before-{head}")
+    part = copy.with_name(copy.name + ".part")
+    part.unlink(missing_ok=True)
+    try:
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT, 0o600))
+        with closing(sqlite3.connect(source)) as here, closing(sqlite3.connect(part)) as there:
+            here.backup(there)
+            there.execute("PRAGMA journal_mode=DELETE")
+        os.replace(part, copy)
+    except (OSError, sqlite3.OperationalError) as error:
+        part.unlink(missing_ok=True)
+        raise DiskFull(
+            "no_backup",
+            f"The copy of the database that is made before an upgrade can't be written to {copy}: {error}. It needs "
+            f"{source.stat().st_size:,} bytes. Nothing was changed.",
+        ) from error
+    return copy
+
+
+def _revision(db: Database) -> str | None:
+    with db.read() as tx:
+        return _revision_on(tx)
+
+
+def _revision_on(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
