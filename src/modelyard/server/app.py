@@ -1,0 +1,146 @@
+"""Builds the yard: the slices in order, nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from modelyard.server.artifacts import api as artifacts_api
+from modelyard.server.artifacts.service import ArtifactService
+from modelyard.server.compute import api as compute_api
+from modelyard.server.compute.service import ComputeService
+from modelyard.server.endpoints import api as endpoints_api
+from modelyard.server.endpoints.reconcile import LostServices
+from modelyard.server.endpoints.service import EndpointService
+from modelyard.server.environments import api as environments_api
+from modelyard.server.environments.service import EnvironmentService
+from modelyard.server.kernel import http, openapi, security, system
+from modelyard.server.kernel.auth import Identity
+from modelyard.server.kernel.blobs import open_store
+from modelyard.server.kernel.clock import Clock, SystemClock
+from modelyard.server.kernel.db import Database
+from modelyard.server.kernel.errors import ProblemError
+from modelyard.server.kernel.events import Hub
+from modelyard.server.kernel.reconcile import Round
+from modelyard.server.kernel.settings import Settings
+from modelyard.server.kernel.supervisor import Supervisor
+from modelyard.server.migrations import migrate
+from modelyard.server.models import api as models_api
+from modelyard.server.models.service import ModelService
+from modelyard.server.runs import api as runs_api
+from modelyard.server.runs.reconcile import LostRuns
+from modelyard.server.runs.service import RunService
+from modelyard.server.workspaces import api as workspaces_api
+from modelyard.server.workspaces.service import WorkspaceService
+from modelyard.version import VERSION
+
+
+@dataclass(frozen=True)
+class Yard:
+    """A built yard, not yet listening. `close` ends its loops and lets go of the database and the blobs."""
+
+    app: ASGIApp
+    routes: list[http.Route]
+    db: Database
+    supervisor: Supervisor
+    workspaces: WorkspaceService
+    artifacts: ArtifactService
+
+    def close(self) -> None:
+        self.supervisor.stop()
+        self.db.close()
+        self.artifacts.close()
+
+
+def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | None = None) -> Yard:
+    """Open the database (migrating it if need be) and the blob store, and wire every slice.
+
+    Raises ProblemError for settings that can't work, in words for the person who starts the yard.
+    """
+    clock = clock or SystemClock()
+    hub = Hub(poll_s=30.0 if settings.database_url.startswith("sqlite:") else 1.0)
+    db = Database(settings.database_url, hub.notify)
+    migrate(db)
+    blobs = open_store(settings.blobs_url, settings.home / "staging")
+    identity = Identity(db, clock, owner_token)
+    supervisor = Supervisor(clock)
+
+    workspaces = WorkspaceService(db, clock)
+    artifacts = ArtifactService(db, clock, blobs)
+    environments = EnvironmentService(db, clock, hub)
+    compute = ComputeService(db, clock, hub, slots=settings.slots or os.cpu_count() or 1)
+    models = ModelService(db, clock, artifacts)
+    runs = RunService(db, clock, hub, artifacts, environments, settings)
+    endpoints = EndpointService(db, clock, hub, artifacts, models, environments, settings)
+
+    # Upward news without upward imports: the lower slice takes a callable.
+    identity.run_is_within = runs.is_within
+    models.run_files = runs.files_under
+    models.run_experiment = runs.experiment_of
+    models.run_is_within = runs.is_within
+    models.in_use = endpoints.using_model
+    runs.plug_targets(compute.target)
+    workspaces.blockers += [runs.active_in, endpoints.serving_in]
+    for slice_ in (endpoints, runs, models, environments, artifacts):
+        workspaces.on_delete.append(slice_.forget_workspace)
+    compute.add_source(runs.source())
+    compute.add_source(endpoints.source())
+    system.register_node(db, clock, node_token)
+    workspaces.ensure_default()
+    supervisor.add("lost-runs", Round(db, clock, LostRuns(runs)), every_s=min(5.0, settings.lease_s / 3))
+    supervisor.add("lost-services", Round(db, clock, LostServices()), every_s=5.0)
+
+    routes: list[http.Route] = []
+    for collected in (
+        workspaces_api.routes(workspaces),
+        artifacts_api.routes(artifacts),
+        environments_api.routes(environments),
+        compute_api.routes(compute),
+        models_api.routes(models),
+        runs_api.routes(runs),
+        endpoints_api.routes(endpoints),
+    ):
+        routes += collected.items
+    routes += system.routes(db, supervisor, lambda: openapi.document(routes, VERSION)).items
+    app = _asgi(settings, routes, identity, workspaces, hub, supervisor)
+    return Yard(app, routes, db, supervisor, workspaces, artifacts)
+
+
+def _asgi(
+    settings: Settings,
+    routes: list[http.Route],
+    identity: Identity,
+    workspaces: WorkspaceService,
+    hub: Hub,
+    supervisor: Supervisor,
+) -> ASGIApp:
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        hub.bind(asyncio.get_running_loop())
+        supervisor.start()
+        yield
+        supervisor.stop()
+
+    async def refused(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, ProblemError)
+        return http.problem_response(error.problem())
+
+    app = Starlette(
+        routes=http.starlette_routes(routes, identity, workspaces.id_of),
+        lifespan=lifespan,
+        exception_handlers={
+            ProblemError: refused,
+            404: http.no_such_route,
+            405: http.no_such_method,
+            500: system.internal_error,
+        },
+    )
+    return security.Guard(app, security.allowed_hosts(settings.host, settings.allowed_hosts))

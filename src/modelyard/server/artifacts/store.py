@@ -1,0 +1,75 @@
+"""SQL of the artifacts slice: wire dataclasses in and out."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Iterable, Iterator
+
+import sqlalchemy as sa
+
+from modelyard.server.artifacts.tables import blobs, snapshots, trees
+from modelyard.server.kernel.db import Tx, insert
+from modelyard.wire.artifacts import FileEntry, SnapshotInfo
+from modelyard.wire.trees import parse_manifest
+
+_MANY = 2000  # parameters of one statement; SQLite takes 32,766, PostgreSQL 65,535
+
+
+def add_blobs(tx: Tx, workspace_id: str, sizes: dict[str, int], now: float) -> None:
+    """Note that the workspace holds these blobs, by hash."""
+    rows = [{"workspace_id": workspace_id, "hash": h, "size": s, "created_at": now} for h, s in sizes.items()]
+    if rows:
+        tx.execute(insert(tx, blobs).on_conflict_do_nothing(), rows)
+
+
+def sizes(tx: Tx, workspace_id: str | None, hashes: Collection[str]) -> dict[str, int]:
+    """Hash -> size of those that the workspace (None: any workspace) holds."""
+    found: dict[str, int] = {}
+    for some in _portions(hashes):
+        query = sa.select(blobs.c.hash, blobs.c.size).where(blobs.c.hash.in_(some))
+        if workspace_id is not None:
+            query = query.where(blobs.c.workspace_id == workspace_id)
+        found.update((row[0], row[1]) for row in tx.execute(query))
+    return found
+
+
+def add_tree(tx: Tx, tree_id: str, manifest: bytes, file_count: int, size_bytes: int) -> None:
+    tx.execute(
+        insert(tx, trees)
+        .values(id=tree_id, manifest=zlib.compress(manifest, 1), file_count=file_count, size_bytes=size_bytes)
+        .on_conflict_do_nothing()
+    )
+
+
+def tree(tx: Tx, tree_id: str) -> list[FileEntry] | None:
+    row = tx.execute(sa.select(trees.c.manifest).where(trees.c.id == tree_id)).first()
+    return None if row is None else parse_manifest(zlib.decompress(row.manifest))
+
+
+def add_snapshot(tx: Tx, workspace_id: str, tree_id: str, now: float) -> None:
+    tx.execute(
+        insert(tx, snapshots)
+        .values(workspace_id=workspace_id, tree_id=tree_id, created_at=now)
+        .on_conflict_do_nothing()
+    )
+
+
+def snapshot(tx: Tx, workspace_id: str, tree_id: str) -> SnapshotInfo | None:
+    """Without its entries."""
+    row = tx.execute(
+        sa.select(trees.c.file_count, trees.c.size_bytes, snapshots.c.created_at)
+        .join(snapshots, snapshots.c.tree_id == trees.c.id)
+        .where(snapshots.c.workspace_id == workspace_id, snapshots.c.tree_id == tree_id)
+    ).first()
+    return None if row is None else SnapshotInfo(tree_id, row.file_count, row.size_bytes, row.created_at)
+
+
+def forget_workspace(tx: Tx, workspace_id: str) -> None:
+    tx.execute(sa.delete(snapshots).where(snapshots.c.workspace_id == workspace_id))
+    tx.execute(sa.delete(blobs).where(blobs.c.workspace_id == workspace_id))
+
+
+def _portions(hashes: Iterable[str]) -> Iterator[list[str]]:
+    every = list(dict.fromkeys(hashes))
+    for start in range(0, len(every), _MANY):
+        yield every[start : start + _MANY]

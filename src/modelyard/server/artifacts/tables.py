@@ -1,0 +1,37 @@
+"""The tables of the artifacts slice."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from modelyard.server.kernel.db import metadata
+
+# Which blobs a workspace holds. The bytes are kept once, but a workspace may use only what was brought to it: knowing
+# the hash of another workspace's file opens nothing.
+blobs = sa.Table(
+    "blobs",
+    metadata,
+    sa.Column("workspace_id", sa.String, primary_key=True),
+    sa.Column("hash", sa.String, primary_key=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Index("blobs_hash", "hash"),
+)
+
+# A tree's canonical text (wire/trees.py), deflated. Trees never change, so one row serves all who have the tree.
+trees = sa.Table(
+    "trees",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("manifest", sa.LargeBinary, nullable=False),
+    sa.Column("file_count", sa.Integer, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+)
+
+snapshots = sa.Table(
+    "snapshots",
+    metadata,
+    sa.Column("workspace_id", sa.String, primary_key=True),
+    sa.Column("tree_id", sa.String, primary_key=True),
+    sa.Column("created_at", sa.Float, nullable=False),
+)

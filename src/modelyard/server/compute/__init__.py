@@ -1,0 +1,1 @@
+"""Compute targets, the nodes behind them, and what nodes are given to do."""

@@ -1,0 +1,1 @@
+"""Endpoints: web services, their revisions, and what a node is to keep running for them."""

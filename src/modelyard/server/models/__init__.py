@@ -1,0 +1,1 @@
+"""Models: named, versioned trees of files with lineage."""

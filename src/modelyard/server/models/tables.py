@@ -1,0 +1,57 @@
+"""The tables of the models slice."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from modelyard.server.kernel.db import metadata
+
+# One row per name ever used. Its lock orders registrations of the name; versions are never given out twice, not even
+# after a deletion.
+model_names = sa.Table(
+    "model_names",
+    metadata,
+    sa.Column("workspace_id", sa.String, primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("last_version", sa.Integer, nullable=False),
+)
+
+models = sa.Table(
+    "models",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),  # order of registration, for paging
+    sa.Column("workspace_id", sa.String, nullable=False),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("request_id", sa.String, nullable=False),
+    sa.Column("description", sa.String, nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("properties", sa.JSON, nullable=False),
+    sa.Column("framework", sa.String, nullable=False),
+    sa.Column("framework_version", sa.String, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("file_count", sa.Integer, nullable=False),
+    sa.Column("tree_id", sa.String, nullable=False),
+    sa.Column("is_folder", sa.Boolean, nullable=False),
+    sa.Column("user", sa.String, nullable=False),
+    sa.Column("run_id", sa.String),
+    sa.Column("experiment", sa.String),
+    sa.Column("recorded", sa.JSON, nullable=False),
+    sa.UniqueConstraint("workspace_id", "name", "version", name="models_name_version"),
+    sa.UniqueConstraint("workspace_id", "request_id", name="models_request"),
+    sa.Index("models_page", "workspace_id", "id"),
+    sa.Index("models_run", "workspace_id", "run_id"),
+)
+
+# Tags and properties once more, one a row, so that searching by them uses an index.
+model_labels = sa.Table(
+    "model_labels",
+    metadata,
+    sa.Column("model_id", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.String, primary_key=True),  # tag | property
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("workspace_id", sa.String, nullable=False),
+    sa.Column("value", sa.String, nullable=False),
+    sa.Index("model_labels_search", "workspace_id", "kind", "key", "value", "model_id"),
+)

@@ -1,0 +1,1 @@
+"""Runs and their experiments: life, placement, metrics, logs and files."""

@@ -1,0 +1,160 @@
+"""The routes of runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from starlette.concurrency import run_in_threadpool
+
+from modelyard.server.kernel.auth import Permission
+from modelyard.server.kernel.errors import Invalid
+from modelyard.server.kernel.http import WORKSPACE, Call, Routes
+from modelyard.server.runs import api_experiments, api_streams, rules, store
+from modelyard.server.runs.creation import Place
+from modelyard.server.runs.service import RunService, parse_cursor
+from modelyard.wire.runs import (
+    ChildrenCreate,
+    Heartbeat,
+    HeartbeatAnswer,
+    RunCreate,
+    RunInfo,
+    RunList,
+    RunPage,
+    RunStatus,
+    RunStatusReport,
+    RunUpdate,
+)
+
+MAX_PAGE = 1000
+_MAX_WAIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class RunsQuery:
+    """`tag` and `property`: `k` or `k=v`; all that are given must hold. `after`: `next` of the page before."""
+
+    experiment: str = ""
+    status: list[str] = field(default_factory=list)
+    type: str = ""
+    tag: list[str] = field(default_factory=list)
+    property: list[str] = field(default_factory=list)
+    parent: str = ""
+    root_only: bool = False
+    node: str = ""
+    limit: int = 100
+    after: str = ""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Answer when the version is above `wait_version`, or after `wait_s` seconds (at most 60)."""
+
+    wait_version: int = 0
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recursive:
+    recursive: bool = False
+
+
+def routes(runs: RunService) -> Routes:
+    r = Routes("runs")
+    api_experiments.add(r, runs.experiments)
+    one = f"{WORKSPACE}/runs/{{run_id}}"
+
+    @r.post(f"{WORKSPACE}/runs", Permission.RUN_CREATE, status=201)
+    def create(call: Call, body: RunCreate) -> RunInfo:
+        """Create a run; the same request again answers the same run."""
+        return runs.create(_place(call), body)
+
+    @r.get(f"{WORKSPACE}/runs", Permission.READ)
+    def list_(call: Call, query: RunsQuery) -> RunPage:
+        """List runs, newest first."""
+        return runs.page(call.workspace_id, call.principal, _filter(query), query.experiment)
+
+    @r.get(one, Permission.RUN_READ)
+    async def get(call: Call, query: Wait) -> RunInfo:
+        """Show a run; with `wait_s`, as soon as it has changed."""
+        run_id = call.path["run_id"]
+        if query.wait_s > 0:
+            wait_s = min(query.wait_s, _MAX_WAIT_S)
+            changed = await runs.wait(call.workspace_id, run_id, query.wait_version, wait_s)
+            if changed is not None:
+                return changed
+        return await run_in_threadpool(runs.get, call.workspace_id, run_id)
+
+    @r.patch(one, Permission.RUN_WRITE)
+    def update(call: Call, body: RunUpdate) -> RunInfo:
+        """Change tags and texts of a run, or add properties."""
+        return runs.update(call.workspace_id, call.path["run_id"], body, call.principal.name)
+
+    @r.delete(one, Permission.CONTRIBUTE)
+    def delete(call: Call) -> None:
+        """Delete a run that is over, with the runs below it."""
+        runs.delete(call.workspace_id, call.path["run_id"], call.principal.name)
+
+    _add_life(r, runs, one)
+    _add_more(r, runs, one)
+    api_streams.add(r, runs)
+    return r
+
+
+def _add_life(r: Routes, runs: RunService, one: str) -> None:
+    @r.post(f"{one}/status", Permission.RUN_WRITE)
+    def report(call: Call, body: RunStatusReport) -> RunInfo:
+        """Tell a run's next status."""
+        return runs.report(call.workspace_id, call.path["run_id"], body, call.principal.name)
+
+    @r.post(f"{one}/heartbeat", Permission.RUN_WRITE)
+    def heartbeat(call: Call, body: Heartbeat) -> HeartbeatAnswer:
+        """Tell that whoever runs the run is alive."""
+        return runs.heartbeat(call.workspace_id, call.path["run_id"])
+
+    @r.post(f"{one}/cancel", Permission.RUN_WRITE)
+    def cancel(call: Call) -> RunInfo:
+        """Cancel a run and the runs below it."""
+        return runs.cancel(call.workspace_id, call.path["run_id"], call.principal.name)
+
+
+def _add_more(r: Routes, runs: RunService, one: str) -> None:
+    @r.post(f"{one}/rerun", Permission.CONTRIBUTE, status=201)
+    def rerun(call: Call) -> RunInfo:
+        """Run it again from its record: snapshot, locked environment, arguments."""
+        return runs.rerun(_place(call), call.path["run_id"])
+
+    @r.post(f"{one}/children", Permission.RUN_WRITE, status=201)
+    def create_children(call: Call, body: ChildrenCreate) -> RunList:
+        """Create many child runs at once."""
+        return RunList(runs.create_children(_place(call), call.path["run_id"], body))
+
+    @r.get(f"{one}/children", Permission.RUN_READ)
+    def children(call: Call, query: Recursive) -> RunList:
+        """List the runs below a run."""
+        return RunList(runs.children(call.workspace_id, call.path["run_id"], query.recursive))
+
+
+def _place(call: Call) -> Place:
+    return Place(call.workspace_id, call.path["workspace"], call.principal)
+
+
+def _filter(query: RunsQuery) -> store.Filter:
+    known = {s.value for s in RunStatus}
+    for status in query.status:
+        if status not in known:
+            raise Invalid("bad_status", f"{status[:80]!r} is no status. Known: {', '.join(sorted(known))}.")
+    if not 1 <= query.limit <= MAX_PAGE:
+        raise Invalid("bad_limit", f"limit must be from 1 to {MAX_PAGE}, not {query.limit}.")
+    for what, value in (("type", query.type), ("parent", query.parent), ("node", query.node)):
+        rules.check_text(what, value, rules.MAX_KEY)
+    return store.Filter(
+        statuses=query.status,
+        type=query.type,
+        tags=[rules.parse_label(t) for t in query.tag],
+        properties=[rules.parse_label(p) for p in query.property],
+        parent_id=query.parent,
+        root_only=query.root_only,
+        node=query.node,
+        after=parse_cursor(query.after) if query.after else None,
+        limit=query.limit,
+    )

@@ -1,0 +1,83 @@
+"""Experiments in the database: SQL in, wire types out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from modelyard.server.kernel.db import Tx, insert
+from modelyard.server.runs.tables import experiments
+from modelyard.wire.experiments import ExperimentInfo
+
+Row = sa.Row[Any]
+
+
+def by_name(tx: Tx, workspace_id: str, name: str) -> Row | None:
+    return tx.execute(
+        sa.select(experiments).where(experiments.c.workspace_id == workspace_id, experiments.c.name == name)
+    ).first()
+
+
+def by_id(tx: Tx, workspace_id: str, experiment_id: str) -> Row | None:
+    return tx.execute(
+        sa.select(experiments).where(
+            experiments.c.workspace_id == workspace_id, experiments.c.id == experiment_id
+        )
+    ).first()
+
+
+def add(tx: Tx, **given: Any) -> bool:
+    """False when the name is taken; then nothing changes."""
+    statement = insert(tx, experiments).values(**given).on_conflict_do_nothing()
+    done = tx.execute(statement)
+    return bool(done.rowcount == 1)
+
+
+def every(tx: Tx, workspace_id: str, archived: bool | None) -> list[Row]:
+    query = sa.select(experiments).where(experiments.c.workspace_id == workspace_id)
+    if archived is not None:
+        is_null = experiments.c.archived_at.is_(None)
+        query = query.where(~is_null if archived else is_null)
+    return list(tx.execute(query.order_by(experiments.c.name)))
+
+
+def change(tx: Tx, experiment_id: str, **given: Any) -> None:
+    tx.execute(sa.update(experiments).where(experiments.c.id == experiment_id).values(**given))
+
+
+def next_numbers(tx: Tx, experiment_id: str, count: int, now: float) -> int:
+    """The first of `count` new run numbers."""
+    tx.execute(
+        sa.update(experiments)
+        .where(experiments.c.id == experiment_id)
+        .values(
+            last_number=experiments.c.last_number + count,
+            run_count=experiments.c.run_count + count,
+            last_run_at=now,
+        )
+    )
+    last = tx.execute(
+        sa.select(experiments.c.last_number).where(experiments.c.id == experiment_id)
+    ).scalar_one()
+    return int(last) - count + 1
+
+
+def forget_runs(tx: Tx, experiment_id: str, count: int) -> None:
+    tx.execute(
+        sa.update(experiments)
+        .where(experiments.c.id == experiment_id)
+        .values(run_count=experiments.c.run_count - count)
+    )
+
+
+def remove(tx: Tx, experiment_ids: Sequence[str]) -> None:
+    tx.execute(sa.delete(experiments).where(experiments.c.id.in_(experiment_ids)))
+
+
+def info(row: Row) -> ExperimentInfo:
+    return ExperimentInfo(
+        id=row.id, name=row.name, tags=row.tags, description=row.description, created_at=row.created_at,
+        archived_at=row.archived_at, run_count=row.run_count, last_run_at=row.last_run_at,
+    )  # fmt: skip

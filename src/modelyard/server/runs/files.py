@@ -1,0 +1,171 @@
+"""The files of runs: outputs, final logs, whatever a script uploads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from modelyard.server.artifacts import paths
+from modelyard.server.artifacts.service import ArtifactService
+from modelyard.server.kernel import events
+from modelyard.server.kernel.clock import Clock
+from modelyard.server.kernel.db import Database, Tx
+from modelyard.server.kernel.errors import Conflict, NotFound
+from modelyard.server.runs import files_store, rules, store
+from modelyard.server.runs.creation import no_such_run
+from modelyard.wire.artifacts import FileEntry, FileInfo, FilesAdd
+
+_PIECE = 1 << 20
+_NAMED = 5  # how many neighbours an error names
+
+
+class RunFiles:
+    def __init__(self, db: Database, clock: Clock, artifacts: ArtifactService) -> None:
+        self._db = db
+        self._clock = clock
+        self._artifacts = artifacts
+
+    def check_snapshot(self, workspace_id: str, snapshot_id: str) -> None:
+        """Raises NotFound."""
+        rules.check_text("The snapshot", snapshot_id, rules.MAX_KEY)
+        self._artifacts.snapshot(workspace_id, snapshot_id)
+
+    def add(self, workspace_id: str, run_id: str, body: FilesAdd, actor: str = "") -> list[FileInfo]:
+        """Attach blobs that the workspace holds. The same file again is fine; another under a path that is taken is
+        refused (Conflict `file_exists`) unless `overwrite`. All of them are added or none."""
+        paths.check_tree(entry.path for entry in body.entries)
+
+        def write(tx: Tx) -> list[FileInfo]:
+            row = store.by_id(tx, workspace_id, run_id) if rules.is_run_id(run_id) else None
+            if row is None:
+                raise no_such_run(run_id)
+            self._artifacts.check_held(tx, body.entries, workspace_id)
+            new = _new(tx, run_id, body)
+            now = self._clock.now()
+            files_store.put(tx, run_id, new, now)
+            files_store.drop_logs(tx, run_id, [e.path for e in body.entries])
+            events.touch(tx, run_id, *(log_topic(run_id, e.path) for e in body.entries[:1000]))
+            if new:
+                events.publish(
+                    tx, at=now, workspace_id=workspace_id, kind="run.files", subject=run_id, actor=actor,
+                    count=len(new), first=new[0].path,
+                )  # fmt: skip
+            return [FileInfo(e.path, e.size, now, e.hash) for e in body.entries]
+
+        return self._db.write(write)
+
+    def every(self, workspace_id: str, run_id: str) -> list[FileInfo]:
+        """Files, and the logs that still grow, by path."""
+        with self._db.read() as tx:
+            self._check(tx, workspace_id, run_id)
+            found = [
+                FileInfo(r.path, r.size, r.created_at, r.hash) for r in files_store.below(tx, run_id, "")
+            ]
+            live = [FileInfo(r.name, r.size, r.created_at, live=True) for r in files_store.logs(tx, run_id)]
+        return sorted([*found, *live], key=lambda f: f.path)
+
+    def response(self, workspace_id: str, run_id: str, path: str, request: Request) -> Response:
+        """A file or a range of it; of a log that still grows, what is there by now. Raises NotFound, Invalid."""
+        entry = self.find(workspace_id, run_id, path)
+        if entry is not None:
+            return self._artifacts.file_response(entry, request, path)
+        with self._db.read() as tx:
+            live = files_store.log(tx, run_id, path)
+            if live is None:
+                raise self._no_such_file(tx, run_id, path)
+        headers = {"content-length": str(live.size), "x-content-type-options": "nosniff"}
+        pieces = self._log_pieces(run_id, path, live.size)
+        return StreamingResponse(pieces, headers=headers, media_type="text/plain; charset=utf-8")
+
+    def find(self, workspace_id: str, run_id: str, path: str) -> FileEntry | None:
+        paths.check(path)
+        with self._db.read() as tx:
+            self._check(tx, workspace_id, run_id)
+            row = files_store.by_paths(tx, run_id, [path]).get(path)
+        return None if row is None else next(files_store.entries([row]))
+
+    def under(self, workspace_id: str, run_id: str, path: str) -> list[FileEntry]:
+        """The file at `path`, or all files below that directory, with their whole paths. Raises NotFound, Invalid."""
+        path = path.rstrip("/").removeprefix("./")
+        if path not in ("", "."):
+            paths.check(path)
+        else:
+            path = ""
+        with self._db.read() as tx:
+            self._check(tx, workspace_id, run_id)
+            exact = files_store.by_paths(tx, run_id, [path]) if path else {}
+            rows = list(exact.values()) or files_store.below(tx, run_id, path)
+            if not rows:
+                raise self._no_such_file(tx, run_id, path)
+        return list(files_store.entries(rows))
+
+    def read(self, entry: FileEntry, start: int, length: int) -> bytes:
+        return b"".join(self._artifacts.read(entry.hash, start, length))
+
+    def _log_pieces(self, run_id: str, path: str, size: int) -> Iterator[bytes]:
+        offset = 0
+        while offset < size:
+            with self._db.read() as tx:
+                piece = files_store.read_log(tx, run_id, path, offset, min(_PIECE, size - offset))
+            if not piece:
+                return  # it became a file meanwhile
+            offset += len(piece)
+            yield piece
+
+    def _check(self, tx: Tx, workspace_id: str, run_id: str) -> None:
+        if not rules.is_run_id(run_id) or not store.exists(tx, workspace_id, run_id):
+            raise no_such_run(run_id)
+
+    def _no_such_file(self, tx: Tx, run_id: str, path: str) -> NotFound:
+        if files_store.log(tx, run_id, path) is not None:
+            return NotFound(
+                "file_is_growing",
+                f"{path!r} of run {run_id!r} is a log that still grows; it becomes a file at the end.",
+            )
+        near = ""
+        directory = path.rpartition("/")[0]
+        while True:
+            rows = files_store.below(tx, run_id, directory)
+            if rows or not directory:
+                break
+            directory = directory.rpartition("/")[0]
+        if rows:
+            named = ", ".join(repr(row.path) for row in rows[:_NAMED]) + (", …" if len(rows) > _NAMED else "")
+            near = f" There is: {named}."
+        return NotFound("no_such_file", f"Run {run_id!r} has no file {path!r}.{near or ' It has no files.'}")
+
+
+def log_topic(run_id: str, path: str) -> str:
+    return f"log:{run_id}:{path}"
+
+
+def _new(tx: Tx, run_id: str, body: FilesAdd) -> list[FileEntry]:
+    """Those that have to be written. Raises Conflict for what is in their way."""
+    there = files_store.by_paths(tx, run_id, [e.path for e in body.entries])
+    changed = [e for e in body.entries if e.path not in there or there[e.path].hash != e.hash]
+    taken = [e for e in changed if e.path in there]
+    if taken and not body.overwrite:
+        raise Conflict(
+            "file_exists",
+            f"Run {run_id!r} has a file {taken[0].path!r} already, with other content. Choose another path, or ask to "
+            "overwrite it.",
+            paths=[e.path for e in taken[:100]],
+        )
+    parents = {parent for e in changed for parent in _parents(e.path)}
+    for parent in files_store.by_paths(tx, run_id, parents):
+        raise Conflict(
+            "file_exists", f"Run {run_id!r} has a file {parent!r}, so nothing can be put below it."
+        )
+    for entry in changed:
+        if entry.path not in there and files_store.has_below(tx, run_id, entry.path):
+            raise Conflict(
+                "file_exists", f"Run {run_id!r} has files below {entry.path!r}, so it can't be a file."
+            )
+    return changed
+
+
+def _parents(path: str) -> Sequence[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:n]) for n in range(1, len(parts))]

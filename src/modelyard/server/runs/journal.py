@@ -1,0 +1,221 @@
+"""Takes in the journals of runs: each record once, whatever is sent again."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import repeat
+
+import msgspec
+
+from modelyard.server.kernel.db import Database, Tx
+from modelyard.server.kernel.errors import Conflict, Invalid
+from modelyard.server.runs import metrics_store, records, rules, store
+from modelyard.server.runs.creation import no_such_run
+from modelyard.server.runs.metrics_store import Summary
+from modelyard.server.runs.records import NONFINITE, Number, Other, System
+from modelyard.wire.artifacts import Offset
+
+MAX_CHUNK_BYTES = 8 * 1024 * 1024
+MAX_NAMES = 10_000  # of metrics in one run; their points have no limit
+
+_BLOCK = 32  # points of one series in one chunk, from which on they are packed
+_EXACT = 2**53  # beyond it a float no longer holds every whole number
+_INT64 = 2**63
+
+
+class Journal:
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def held(self, workspace_id: str, run_id: str, source: str) -> Offset:
+        """How many bytes of this source are in."""
+        check_stream(source)
+        with self._db.read() as tx:
+            if not rules.is_run_id(run_id) or not store.exists(tx, workspace_id, run_id):
+                raise no_such_run(run_id)
+            return Offset(metrics_store.stream_size(tx, run_id, "journal", source))
+
+    def take(self, workspace_id: str, run_id: str, source: str, offset: int, chunk: bytes) -> Offset:
+        """Take in whole lines that begin at `offset` of the source; durable when this returns.
+
+        What is held already is passed over. Raises Conflict `stream_gap`, Invalid, NotFound; then nothing was taken.
+        """
+        check_stream(source)
+        if not chunk:
+            return self.held(workspace_id, run_id, source)
+        if not chunk.endswith(b"\n"):
+            raise Invalid(
+                "journal_not_whole_lines", "A journal chunk must end with a line feed: send whole lines."
+            )
+        if not rules.is_run_id(run_id):
+            raise no_such_run(run_id)
+        decoded = group(records.decode(chunk))  # outside the transaction: the writer has other work to do
+
+        def write(tx: Tx) -> Offset:
+            if not store.exists(tx, workspace_id, run_id):
+                raise no_such_run(run_id)
+            held = metrics_store.stream_size(tx, run_id, "journal", source)
+            skip = known_prefix(held, offset, len(chunk))
+            if skip == len(chunk):
+                return Offset(held)
+            if skip and chunk[skip - 1 : skip] != b"\n":
+                raise Invalid(
+                    "journal_not_whole_lines", f"Byte {held} of {source!r} is inside a line of this chunk."
+                )
+            groups = group(records.decode(chunk[skip:])) if skip else decoded
+            for system in (False, True):
+                _store(tx, run_id, system, groups[system])
+            metrics_store.set_stream_size(tx, run_id, "journal", source, offset + len(chunk), 0.0)
+            return Offset(offset + len(chunk))
+
+        return self._db.write(write)
+
+
+def known_prefix(held: int, offset: int, size: int) -> int:
+    """How many bytes at the beginning of a chunk are held already. Raises Conflict when bytes are missing before it."""
+    if offset > held:
+        raise Conflict(
+            "stream_gap",
+            f"The yard holds {held} bytes of this stream; a chunk at {offset} leaves a gap.",
+            offset=held,
+        )
+    return min(held - offset, size)
+
+
+def check_stream(name: str) -> None:
+    if not name:
+        raise Invalid("bad_source", "The stream needs a name: give source=…")
+    rules.check_text("The name of the stream", name, rules.MAX_STREAM_NAME)
+
+
+Groups = tuple[dict[str, list[Number | Other]], dict[str, list[Number | Other]]]
+
+
+def group(decoded: Sequence[Number | System | Other]) -> Groups:
+    """By metric: those of the user, those of the machine."""
+    user: defaultdict[str, list[Number | Other]] = defaultdict(list)
+    machine: defaultdict[str, list[Number | Other]] = defaultdict(list)
+    if System in set(map(type, decoded)):
+        for record in decoded:
+            (machine if type(record) is System else user)[record.n].append(record)
+    else:
+        for record in decoded:
+            user[record.n].append(record)
+    return user, machine
+
+
+def _store(tx: Tx, run_id: str, system: bool, groups: dict[str, list[Number | Other]]) -> None:
+    if not groups:
+        return
+    known = metrics_store.summaries(tx, run_id, system, list(groups))
+    new = [name for name in groups if name not in known]
+    if new:
+        count = metrics_store.count_names(tx, run_id) + len(new)
+        if count > MAX_NAMES:
+            raise Invalid(
+                "too_many_metrics",
+                f"A run keeps at most {MAX_NAMES} metrics; with {new[0]!r} it would have {count}. Log values of one "
+                "kind under one name, with a step.",
+                limit=MAX_NAMES,
+            )
+        if any("\0" in name for name in new):
+            raise Invalid("bad_text", "The name of a metric holds a NUL character.")
+        known.update(metrics_store.add_summaries(tx, run_id, system, new))
+    for name, given in groups.items():
+        _store_series(tx, known[name], given)
+    metrics_store.write_summaries(tx, known.values())
+
+
+def _store_series(tx: Tx, summary: Summary, given: Sequence[Number | Other]) -> None:
+    last = given[-1]
+    summary.kind = str(last.__struct_config__.tag)
+    descriptions = [r.d for r in given]
+    if any(descriptions):
+        summary.description = next(d for d in reversed(descriptions) if d)
+    summary.first_at = given[0].t / 1000 if summary.first_at is None else summary.first_at
+    summary.last_at = last.t / 1000
+    first = summary.count
+    summary.count += len(given)
+    numbers = (
+        [r for r in given if isinstance(r, Number)] if set(map(type, given)) - {Number, System} else given
+    )
+    if len(numbers) == len(given):
+        plain: list[Number] = given  # type: ignore[assignment]  # all of them are, as was just counted
+        kinds = set(map(type, [r.v for r in plain]))
+        if kinds == {float} or (kinds == {int} and all(-_EXACT <= r.v <= _EXACT for r in plain)):  # type: ignore[operator]  # no string among them
+            _store_plain(tx, summary, first, plain, kinds == {int})
+            return
+    _store_mixed(tx, summary, first, given)
+
+
+def _store_plain(tx: Tx, summary: Summary, first: int, given: Sequence[Number], whole: bool) -> None:
+    """The common case, by C loops: finite numbers all."""
+    numbers: list[float] = [r.v for r in given]  # type: ignore[misc]  # checked by the caller
+    steps, times = [r.s for r in given], [r.t for r in given]
+    kinds = set(map(type, steps))
+    if len(given) >= _BLOCK and len(kinds) == 1:
+        known: list[int] | None = None if kinds == {type(None)} else steps  # type: ignore[assignment]  # all or none
+        metrics_store.add_block(tx, summary.id, first, known, times, numbers)
+    else:
+        rows = zip(repeat(summary.id), range(first, first + len(given)), steps, times, numbers, strict=False)
+        metrics_store.add_points(tx, rows)
+    summary.whole = summary.whole and whole
+    _summarise(summary, numbers)
+
+
+def _store_mixed(tx: Tx, summary: Summary, first: int, given: Sequence[Number | Other]) -> None:
+    """NaN, infinities, strings, huge whole numbers, lists, rows, tables, images and documents."""
+    points: list[metrics_store.PointRow] = []
+    values: list[metrics_store.ValueRow] = []
+    numbers: list[float] = []
+    for seq, record in enumerate(given, first):
+        step = record.s if isinstance(record, Number) else None
+        number = _as_float(record)
+        if number is not None:
+            if not isinstance(record.v, int):
+                summary.whole = False
+            summary.nonfinite = summary.nonfinite or not math.isfinite(number)
+            numbers.append(number)
+            points.append((summary.id, seq, step, record.t, None if math.isnan(number) else number))
+            continue
+        if isinstance(record.v, int):
+            if not -_INT64 <= record.v < _INT64:
+                raise Invalid("bad_metric", f"Metric {record.n!r} has a whole number of more than 64 bits.")
+            numbers.append(float(record.v))
+        summary.nonfinite = summary.nonfinite or bool(record.f)
+        text = msgspec.json.encode(record.v).decode("utf-8")
+        values.append((summary.id, seq, str(record.__struct_config__.tag), step, record.t, text))
+    if points:
+        metrics_store.add_points(tx, points)
+    if values:
+        metrics_store.add_values(tx, values)
+        summary.values_count += len(values)
+    _summarise(summary, numbers)
+
+
+def _as_float(record: Number | Other) -> float | None:
+    """The number as it goes into the hot table; None for what does not."""
+    value = record.v
+    if not isinstance(record, Number):
+        return None
+    if isinstance(value, str):
+        return NONFINITE.get(value) if record.f else None
+    if isinstance(value, int) and not -_EXACT <= value <= _EXACT:
+        return None
+    return float(value)  # type: ignore[arg-type]  # a number: strings went above
+
+
+def _summarise(summary: Summary, numbers: list[float]) -> None:
+    if not numbers:
+        return
+    last = float(numbers[-1])
+    summary.last = None if math.isnan(last) else last
+    if summary.nonfinite:
+        numbers = [n for n in numbers if not math.isnan(n)]
+        if not numbers:
+            return
+    least, most = float(min(numbers)), float(max(numbers))
+    summary.min = least if summary.min is None else min(summary.min, least)
+    summary.max = most if summary.max is None else max(summary.max, most)

@@ -1,0 +1,140 @@
+"""Reads metrics back in the shapes of v1's get_metrics, and series as arrays."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+from modelyard.server.kernel.db import Database, Tx
+from modelyard.server.kernel.errors import Invalid, NotFound
+from modelyard.server.runs import metrics_store, rules, store
+from modelyard.server.runs.creation import no_such_run
+from modelyard.server.runs.metrics_store import Summary
+from modelyard.wire.metrics import MetricInfo, MetricPoints, MetricsAnswer, RunMetrics
+
+MAX_POINTS = 1_000_000
+
+
+class Metrics:
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def get(
+        self, workspace_id: str, run_id: str, name: str | None, recursive: bool, system: bool
+    ) -> MetricsAnswer:
+        """Every metric of the run (with `recursive`, of the runs below it too), or the one of this name."""
+        rules.check_text("The name of the metric", name or "", rules.MAX_KEY)
+        with self._db.read() as tx:
+            self._check(tx, workspace_id, run_id)
+            ids = [run_id, *(store.descendant_ids(tx, run_id) if recursive else [])]
+            return MetricsAnswer(
+                [
+                    RunMetrics(i, [_info(tx, s) for s in metrics_store.of_run(tx, i, system, name)])
+                    for i in ids
+                ]
+            )
+
+    def points(
+        self, workspace_id: str, run_id: str, name: str, limit: int, after: int, system: bool
+    ) -> MetricPoints:
+        """Values `after`, `after`+1 … of one metric, at most `limit`. Raises NotFound, Invalid."""
+        if not 1 <= limit <= MAX_POINTS:
+            raise Invalid("bad_limit", f"limit must be from 1 to {MAX_POINTS}, not {limit}.")
+        if after < 0:
+            raise Invalid("bad_after", f"after is how many points to pass over, so 0 or more, not {after}.")
+        rules.check_text("The name of the metric", name, rules.MAX_KEY)
+        with self._db.read() as tx:
+            self._check(tx, workspace_id, run_id)
+            summary = metrics_store.one(tx, run_id, name, system)
+            if summary is None:
+                raise NotFound("no_such_metric", f"Run {run_id!r} has no metric {name[:80]!r}.")
+            after = min(after, summary.count)
+            rows = _merged(tx, summary, after, min(after + limit, summary.count))
+        found: list[Any] = []
+        nonfinite: dict[str, str] = {}
+        for position, (_, _, value) in enumerate(rows):
+            word = _word(value)
+            if word:
+                nonfinite[str(position)] = word
+            found.append(None if word else value)
+        return MetricPoints(
+            name, [row[0] for row in rows], [row[1] for row in rows], found, nonfinite, total=summary.count
+        )
+
+    def _check(self, tx: Tx, workspace_id: str, run_id: str) -> None:
+        if not rules.is_run_id(run_id) or not store.exists(tx, workspace_id, run_id):
+            raise no_such_run(run_id)
+
+
+def _merged(tx: Tx, summary: Summary, start: int, stop: int) -> list[tuple[int | None, int, Any]]:
+    """(step, time, value) in the order of arrival, out of both tables."""
+    points = metrics_store.read_points(tx, summary.id, start, stop)
+    whole = summary.whole
+    plain: list[tuple[int, int | None, int, Any]] = [
+        (seq, step, at, _number(value, whole)) for seq, step, at, value in points
+    ]
+    if summary.values_count:
+        others = metrics_store.read_values(tx, summary.id, start, stop)
+        plain += [(r.seq, r.step, r.time_ms, msgspec.json.decode(r.value)) for r in others]
+        plain.sort(key=lambda row: row[0])
+    return [(step, at, value) for _, step, at, value in plain]
+
+
+def _number(value: float | None, whole: bool) -> Any:
+    if value is None:
+        return math.nan
+    return int(value) if whole else value
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, float) or math.isfinite(value):
+        return ""
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _info(tx: Tx, s: Summary) -> MetricInfo:
+    return MetricInfo(
+        name=s.name, kind=s.kind, count=s.count, value=_value(tx, s), description=s.description, last=s.last,
+        min=s.min, max=s.max, first_at=s.first_at, last_at=s.last_at, nonfinite=s.nonfinite,
+    )  # fmt: skip
+
+
+def _value(tx: Tx, s: Summary) -> Any:
+    """What v1's get_metrics answers for one name."""
+    if s.values_count < s.count:
+        found = [_word(value) or value for _, _, value in _merged(tx, s, 0, s.count)]
+        return found[0] if len(found) == 1 else found
+    rows = metrics_store.read_values(tx, s.id, 0, s.count)
+    return shape([(row.kind, msgspec.json.decode(row.value)) for row in rows])
+
+
+def shape(records: list[tuple[str, Any]]) -> Any:
+    """The records (kind, value) of one name as one value: lists and tables are joined, rows become columns, and what
+    was logged once stands alone. Kinds that were mixed under one name come as a list of what was logged. Pure."""
+    kinds = {kind for kind, _ in records}
+    found = [value for _, value in records]
+    if kinds == {"l"}:
+        return [item for items in found for item in items]
+    if kinds == {"r"} and len(found) == 1:
+        return found[0]
+    if kinds == {"r"}:
+        return _columns([{k: [v] for k, v in row.items()} for row in found])
+    if kinds == {"t"}:
+        return _columns(found)
+    return found[0] if len(found) == 1 else found
+
+
+def _columns(tables: list[Any]) -> dict[str, list[Any]]:
+    """Tables below each other; a column that one of them lacks is None there."""
+    joined: dict[str, list[Any]] = {}
+    length = 0
+    for table in tables:
+        rows = max((len(v) for v in table.values()), default=0)
+        for name, column in table.items():
+            joined.setdefault(name, [None] * length).extend([*column, *[None] * (rows - len(column))])
+        length += rows
+        for column in joined.values():
+            column.extend([None] * (length - len(column)))
+    return joined

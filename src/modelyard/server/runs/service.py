@@ -1,0 +1,394 @@
+"""What a run does: it is asked for, told of by whoever runs it, cancelled, looked at, deleted."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from modelyard.server.artifacts.service import ArtifactService
+from modelyard.server.environments.service import EnvironmentService
+from modelyard.server.kernel import events
+from modelyard.server.kernel.auth import Kind, Principal
+from modelyard.server.kernel.clock import Clock
+from modelyard.server.kernel.db import Database, Tx
+from modelyard.server.kernel.errors import Conflict, Forbidden, Invalid
+from modelyard.server.kernel.events import Hub
+from modelyard.server.kernel.settings import Settings
+from modelyard.server.runs import experiments_store, lifecycle, metrics_store, rules, store
+from modelyard.server.runs.creation import Creation, Place, is_within, no_such_run
+from modelyard.server.runs.ending import end_children
+from modelyard.server.runs.experiments import Experiments
+from modelyard.server.runs.files import RunFiles
+from modelyard.server.runs.journal import Journal
+from modelyard.server.runs.logs import RunLogs
+from modelyard.server.runs.metrics import Metrics
+from modelyard.server.runs.placement import Placement
+from modelyard.wire import codec
+from modelyard.wire.artifacts import FileEntry
+from modelyard.wire.runs import (
+    ChildrenCreate,
+    HeartbeatAnswer,
+    RunCreate,
+    RunInfo,
+    RunPage,
+    RunStatus,
+    RunStatusReport,
+    RunUpdate,
+)
+
+_S = RunStatus
+
+
+class RunService:
+    """The runs themselves; what hangs on them is in `experiments`, `journal`, `metrics`, `files` and `logs`."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        hub: Hub,
+        artifacts: ArtifactService,
+        environments: EnvironmentService,
+        settings: Settings,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._hub = hub
+        self.lease_s = settings.lease_s
+        self.lost_after_s = settings.lost_after_s
+        self.experiments = Experiments(db, clock)
+        self.journal = Journal(db)
+        self.metrics = Metrics(db)
+        self.files = RunFiles(db, clock, artifacts)
+        self.logs = RunLogs(db, clock, hub, self.files)
+        self._creation = Creation(db, clock, artifacts, environments, self.experiments, settings.lease_s)
+        self._placement = Placement(db, clock, settings.lease_s)
+        # A run host could give no sign of life while the yard was down, so no lease ends before it had time to.
+        self.started_at = clock.now()
+
+    def source(self) -> Placement:
+        """The compute source that hands queued runs to nodes."""
+        return self._placement
+
+    def plug_targets(self, check_target: Callable[[str], object]) -> None:
+        """`check_target` raises NotFound for a compute target that there is not."""
+        self._creation.check_target = check_target
+
+    def create(self, place: Place, body: RunCreate) -> RunInfo:
+        return self._creation.create(place, body)
+
+    def create_children(self, place: Place, parent_id: str, body: ChildrenCreate) -> list[RunInfo]:
+        return self._creation.create_children(place, parent_id, body)
+
+    def rerun(self, place: Place, run_id: str) -> RunInfo:
+        return self._creation.rerun(place, run_id)
+
+    def get(self, workspace_id: str, run_id: str) -> RunInfo:
+        with self._db.read() as tx:
+            return store.info(find(tx, workspace_id, run_id))
+
+    async def wait(self, workspace_id: str, run_id: str, above: int, wait_s: float) -> RunInfo | None:
+        """The run as soon as its version is above `above`; None when that takes longer than `wait_s`."""
+
+        def look() -> RunInfo | None:
+            with self._db.read() as tx:
+                if (store.version(tx, workspace_id, run_id) or above + 1) <= above:
+                    return None
+                return store.info(find(tx, workspace_id, run_id))
+
+        return await self._hub.wait_for({run_id}, look, wait_s)
+
+    def page(
+        self, workspace_id: str, principal: Principal, wanted: store.Filter, experiment: str = ""
+    ) -> RunPage:
+        """A page of runs, newest first. Raises Forbidden for a run that asks beyond its own children."""
+        with self._db.read() as tx:
+            if principal.kind is Kind.RUN:
+                if not wanted.parent_id or not is_within(
+                    tx, workspace_id, principal.subject, wanted.parent_id
+                ):
+                    raise Forbidden(
+                        "other_run",
+                        f"{principal.name} may list only child runs of itself: name it as parent.",
+                    )
+            elif principal.kind is not Kind.OWNER:
+                raise Forbidden("not_allowed", f"{principal.name} may not list runs.")
+            if experiment:
+                found = self.experiments.find(tx, workspace_id, experiment)
+                wanted = dataclasses.replace(wanted, experiment_id=found.id)
+            rows = store.page(tx, workspace_id, dataclasses.replace(wanted, limit=wanted.limit + 1))
+        more = len(rows) > wanted.limit
+        rows = rows[: wanted.limit]
+        return RunPage(store.infos(rows), cursor(rows[-1]) if more else None)
+
+    def children(self, workspace_id: str, run_id: str, recursive: bool) -> list[RunInfo]:
+        """In the order of creation."""
+        with self._db.read() as tx:
+            find(tx, workspace_id, run_id)
+            if recursive:
+                return store.infos(store.by_ids(tx, store.descendant_ids(tx, run_id)))
+            return store.infos(store.children(tx, run_id))
+
+    def update(self, workspace_id: str, run_id: str, body: RunUpdate, actor: str = "") -> RunInfo:
+        """Set tags and texts, add properties. Raises Conflict for another value of a property that exists."""
+        rules.check_tags(body.set_tags)
+        rules.check_properties(body.add_properties)
+        rules.check_text("The display name", body.display_name or "", 1000)
+        rules.check_text("The description", body.description or "")
+
+        def write(tx: Tx) -> RunInfo:
+            row = find(tx, workspace_id, run_id)
+            changes = _changes(row, body)
+            if not changes:
+                return store.info(row)
+            for kind, column in (("tag", "tags"), ("property", "properties")):
+                if column in changes:
+                    store.clear_labels(tx, row.id, kind)
+                    store.write_labels(tx, row.id, kind, changes[column])
+            store.change(tx, row, **changes)
+            at = self._clock.now()
+            events.publish(
+                tx, at=at, workspace_id=workspace_id, kind="run.updated", subject=row.id, actor=actor,
+                changed=sorted(changes),
+            )  # fmt: skip
+            return store.info(find(tx, workspace_id, run_id))
+
+        if body.snapshot_id is not None:
+            self.files.check_snapshot(workspace_id, body.snapshot_id)
+        return self._db.write(write)
+
+    def report(self, workspace_id: str, run_id: str, body: RunStatusReport, actor: str = "") -> RunInfo:
+        """Take in what the one who runs the run says of it; the same word twice is fine. Raises Conflict, Invalid."""
+        if body.status not in lifecycle.REPORTABLE:
+            raise Invalid(
+                "status_not_reportable",
+                f"Status {body.status.value} is the yard's own to set. Report one of "
+                f"{', '.join(s.value for s in RunStatus if s in lifecycle.REPORTABLE)}.",
+            )
+        rules.check_text("The reason", body.reason)
+
+        def write(tx: Tx) -> RunInfo:
+            row = find(tx, workspace_id, run_id)
+            now_is = RunStatus(row.status)
+            if now_is in lifecycle.FINAL:
+                return _again(row, body)
+            now = self._clock.now()
+            facts = _facts(row, body, now)
+            if row.spec is not None or row.parent_id is None:
+                facts["lease_expires_at"] = now + self.lease_s
+            if body.status is now_is or lifecycle.is_stale(now_is, body.status):
+                store.change(tx, row, **facts)
+            else:
+                store.move(tx, row, body.status, now=now, reason=body.reason, actor=actor, **facts)
+                if body.status in lifecycle.FINAL:
+                    end_children(tx, row, body.status, now)
+            return store.info(find(tx, workspace_id, run_id))
+
+        return self._db.write(write)
+
+    def heartbeat(self, workspace_id: str, run_id: str) -> HeartbeatAnswer:
+        """Renew the lease; a run that was thought silent is back. Answers whether somebody asked to cancel."""
+        with self._db.read() as tx:
+            row = find(tx, workspace_id, run_id)
+        now = self._clock.now()
+        status = RunStatus(row.status)
+        fresh = row.lease_expires_at is None or row.lease_expires_at > now + self.lease_s * 0.9
+        if status not in lifecycle.FINAL and (status is _S.NOT_RESPONDING or not fresh):
+
+            def write(tx: Tx) -> RunStatus:
+                row = find(tx, workspace_id, run_id)
+                status = RunStatus(row.status)
+                if status is _S.NOT_RESPONDING:
+                    status = RunStatus(row.responding_as)
+                    store.move(tx, row, status, now=now, lease_expires_at=now + self.lease_s)
+                else:
+                    store.renew(tx, [run_id], now + self.lease_s)
+                return status
+
+            status = self._db.write(write)
+        return HeartbeatAnswer(status in (_S.CANCEL_REQUESTED, _S.CANCELED), status)
+
+    def cancel(self, workspace_id: str, run_id: str, actor: str = "") -> RunInfo:
+        """Ask the run and every run below it to end. Raises Conflict for a run that is over or nearly so."""
+
+        def write(tx: Tx) -> RunInfo:
+            row = find(tx, workspace_id, run_id)
+            status = RunStatus(row.status)
+            if status in lifecycle.FINAL:
+                raise Conflict(
+                    "run_is_final",
+                    f"Run {run_id!r} is {status.value}; there is nothing to cancel.",
+                    status=row.status,
+                )
+            if status is _S.FINALIZING and row.spec is not None:
+                raise Conflict(
+                    "run_is_finalizing",
+                    f"The script of run {run_id!r} has ended and its last files are coming in; it ends by itself.",
+                    status=row.status,
+                )
+            for each in (*reversed(store.open_below(tx, run_id)), row):
+                self._cancel_one(tx, each, actor)
+            return store.info(find(tx, workspace_id, run_id))
+
+        return self._db.write(write)
+
+    def _cancel_one(self, tx: Tx, row: store.Row, actor: str) -> None:
+        now = self._clock.now()
+        reason = f"Cancelled by {actor or 'its owner'}."
+        if row.spec is None or row.status == _S.QUEUED.value:
+            store.move(tx, row, _S.CANCELED, now=now, reason=reason, actor=actor)
+        elif row.status not in (_S.CANCEL_REQUESTED.value, _S.FINALIZING.value):
+            store.move(tx, row, _S.CANCEL_REQUESTED, now=now, reason=reason, actor=actor)
+
+    def delete(self, workspace_id: str, run_id: str, actor: str = "") -> None:
+        """Take the run, everything kept of it, and the runs below it away. Raises Conflict while one is not over."""
+
+        def write(tx: Tx) -> None:
+            row = find(tx, workspace_id, run_id)
+            below = store.descendant_ids(tx, run_id)
+            rows = [row, *store.by_ids(tx, below)]
+            active = [r.id for r in rows if RunStatus(r.status) not in lifecycle.FINAL]
+            if active:
+                raise Conflict(
+                    "run_is_active",
+                    f"Run {active[0]!r} is not over yet. Cancel it first, then delete.",
+                    active=active[:10],
+                )
+            ids = [r.id for r in rows]
+            metrics_store.forget_runs(tx, ids)
+            store.remove(tx, list(reversed(ids)))
+            experiments_store.forget_runs(tx, row.experiment_id, len(ids))
+            events.publish(
+                tx, at=self._clock.now(), workspace_id=workspace_id, kind="run.deleted", subject=run_id, actor=actor,
+                count=len(ids),
+            )  # fmt: skip
+
+        self._db.write(write)
+
+    def is_within(self, workspace_id: str, ancestor: str, run_id: str) -> bool:
+        """Whether the run is `ancestor` or below it; what a run's token may touch."""
+        if ancestor == run_id:
+            return True
+        if not rules.is_run_id(run_id):
+            return False
+        with self._db.read() as tx:
+            return is_within(tx, workspace_id, ancestor, run_id)
+
+    def files_under(self, workspace_id: str, run_id: str, path: str) -> list[FileEntry]:
+        """The run's file at `path`, or all files below it, for registering a model. Raises NotFound."""
+        return self.files.under(workspace_id, run_id, path)
+
+    def experiment_of(self, workspace_id: str, run_id: str) -> str:
+        """The name of the run's experiment. Raises NotFound."""
+        return self.get(workspace_id, run_id).experiment
+
+    def active_in(self, tx: Tx, workspace_id: str) -> str:
+        """A sentence naming runs that keep the workspace from being deleted; empty when there are none."""
+        active = store.active_in(tx, workspace_id)
+        return f"Runs are not over ({', '.join(active[:3])})." if active else ""
+
+    def forget_workspace(self, tx: Tx, workspace_id: str) -> None:
+        run_ids = store.ids_in(tx, workspace_id)
+        metrics_store.forget_runs(tx, run_ids)
+        store.remove(tx, run_ids)
+        experiments_store.remove(tx, [row.id for row in experiments_store.every(tx, workspace_id, None)])
+
+
+def find(tx: Tx, workspace_id: str, run_id: str) -> store.Row:
+    row = store.by_id(tx, workspace_id, run_id) if rules.is_run_id(run_id) else None
+    if row is None:
+        raise no_such_run(run_id)
+    return row
+
+
+def cursor(row: store.Row) -> str:
+    """Where a page ended."""
+    return f"{row.created_at!r}_{row.id}"
+
+
+def parse_cursor(text: str) -> tuple[float, str]:
+    """Raises Invalid."""
+    at, _, run_id = text.partition("_")
+    try:
+        return float(at), run_id.replace("\0", "")
+    except ValueError:
+        raise Invalid(
+            "bad_cursor", f"after={text[:80]!r} is not a cursor that a page of runs gave as next."
+        ) from None
+
+
+def _again(row: store.Row, body: RunStatusReport) -> RunInfo:
+    """A word on a run that is over: fine when it says what is known."""
+    info = store.info(row)
+    same = body.status is info.status and body.exit_code in (None, info.exit_code)
+    if same and body.error in (None, info.error):
+        return info
+    raise Conflict(
+        "run_is_final",
+        f"Run {row.id!r} is {row.status} ({row.status_reason or 'ended'}); it can't become {body.status.value} any more.",
+        status=row.status,
+    )
+
+
+def _facts(row: store.Row, body: RunStatusReport, now: float) -> dict[str, Any]:
+    """The columns that a report fills."""
+    facts: dict[str, Any] = {}
+    at = body.at if body.at is not None else now
+    if body.status is _S.RUNNING and row.started_at is None:
+        facts["started_at"] = at
+    if body.status in lifecycle.FINAL:
+        facts["ended_at"] = max(at, row.started_at or row.created_at)
+    if body.exit_code is not None:
+        if abs(body.exit_code) >= 2**31:
+            raise Invalid("bad_exit_code", f"{body.exit_code} is no exit code.")
+        facts["exit_code"] = body.exit_code
+    if body.error is not None:
+        facts["error"] = codec.to_json(body.error)
+    if body.machine:
+        facts["machine"] = {**row.machine, **body.machine}
+    if body.environment_hash:
+        rules.check_text("The environment's hash", body.environment_hash, 255)
+        facts["environment_hash"] = body.environment_hash
+    if body.environment_lock:
+        facts["environment_lock"] = body.environment_lock
+    if new := [w for w in body.warnings if w not in row.warnings]:
+        facts["warnings"] = [*row.warnings, *new]
+    return facts
+
+
+def _changes(row: store.Row, body: RunUpdate) -> dict[str, Any]:
+    """The columns that an update changes. Raises Conflict."""
+    changes: dict[str, Any] = {}
+    tags = _without({**row.tags, **body.set_tags}, body.remove_tags)
+    rules.check_count("tags", tags)
+    if tags != row.tags:
+        changes["tags"] = tags
+    for key, value in body.add_properties.items():
+        if row.properties.get(key, value) != value:
+            raise Conflict(
+                "property_is_immutable",
+                f"Property {key!r} of run {row.id!r} is {row.properties[key][:200]!r} and can't be changed: properties "
+                "are written once. Use a tag for what changes.",
+                property=key,
+            )
+    properties = {**row.properties, **body.add_properties}
+    rules.check_count("properties", properties)
+    if properties != row.properties:
+        changes["properties"] = properties
+    for name in ("display_name", "description"):
+        value = getattr(body, name)
+        if value is not None and value != getattr(row, name):
+            changes[name] = value
+    if body.snapshot_id is not None and body.snapshot_id != row.snapshot_id:
+        if row.snapshot_id is not None:
+            raise Conflict("snapshot_is_set", f"Run {row.id!r} has a snapshot already: {row.snapshot_id}.")
+        changes["snapshot_id"] = body.snapshot_id
+    return changes
+
+
+def _without(given: dict[str, str], keys: Iterable[str]) -> dict[str, str]:
+    left = dict(given)
+    for key in keys:
+        left.pop(key, None)
+    return left

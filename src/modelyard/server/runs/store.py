@@ -1,0 +1,289 @@
+"""Runs in the database: SQL in, wire types out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from modelyard.server.kernel import auth, events
+from modelyard.server.kernel.auth import Kind
+from modelyard.server.kernel.db import Tx
+from modelyard.server.kernel.errors import Conflict
+from modelyard.server.runs import lifecycle
+from modelyard.server.runs.tables import experiments, labels, runs
+from modelyard.wire import codec
+from modelyard.wire.runs import RunError, RunInfo, RunSpec, RunStatus
+
+Row = sa.Row[Any]
+
+# A run's last files and log lines may come in for this long after it has ended; then its token is dead.
+TOKEN_OUTLIVES_RUN_S = 600.0
+_LONGEST_INDEXED = 255
+_MANY = 500
+
+_FINAL = [s.value for s in lifecycle.FINAL]
+_PLACED = [s.value for s in (*lifecycle.ACTIVE, RunStatus.NOT_RESPONDING, RunStatus.CANCEL_REQUESTED)]
+_SELECT = sa.select(runs, experiments.c.name.label("experiment")).join(
+    experiments, experiments.c.id == runs.c.experiment_id
+)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which runs to list; empty fields let everything through. `tags`, `properties`: key -> value, None for any."""
+
+    experiment_id: str = ""
+    statuses: Sequence[str] = ()
+    type: str = ""
+    tags: Sequence[tuple[str, str | None]] = ()
+    properties: Sequence[tuple[str, str | None]] = ()
+    parent_id: str = ""
+    root_only: bool = False
+    node: str = ""
+    after: tuple[float, str] | None = None
+    limit: int = field(default=100)
+
+
+def by_id(tx: Tx, workspace_id: str, run_id: str) -> Row | None:
+    return tx.execute(_SELECT.where(runs.c.id == run_id, runs.c.workspace_id == workspace_id)).first()
+
+
+def anywhere(tx: Tx, run_id: str) -> Row | None:
+    return tx.execute(_SELECT.where(runs.c.id == run_id)).first()
+
+
+def version(tx: Tx, workspace_id: str, run_id: str) -> int | None:
+    return tx.execute(
+        sa.select(runs.c.version).where(runs.c.id == run_id, runs.c.workspace_id == workspace_id)
+    ).scalar()
+
+
+def status(tx: Tx, run_id: str) -> RunStatus | None:
+    found = tx.execute(sa.select(runs.c.status).where(runs.c.id == run_id)).scalar()
+    return None if found is None else RunStatus(found)
+
+
+def exists(tx: Tx, workspace_id: str, run_id: str) -> bool:
+    return version(tx, workspace_id, run_id) is not None
+
+
+def add(tx: Tx, **given: Any) -> None:
+    tx.execute(sa.insert(runs).values(**given))
+    write_labels(tx, given["id"], "tag", given["tags"])
+    write_labels(tx, given["id"], "property", given["properties"])
+    if given["parent_id"]:
+        tx.execute(
+            sa.update(runs).where(runs.c.id == given["parent_id"]).values(child_count=runs.c.child_count + 1)
+        )
+
+
+def write_labels(tx: Tx, run_id: str, kind: str, given: dict[str, str]) -> None:
+    rows = [{"run_id": run_id, "kind": kind, "key": k, "value": _indexed(v)} for k, v in given.items()]
+    if rows:
+        tx.execute(sa.insert(labels), rows)
+
+
+def clear_labels(tx: Tx, run_id: str, kind: str) -> None:
+    tx.execute(sa.delete(labels).where(labels.c.run_id == run_id, labels.c.kind == kind))
+
+
+def _indexed(value: str) -> str:
+    if len(value) <= _LONGEST_INDEXED:
+        return value
+    return "sha256:" + hashlib.sha256(value.encode("utf-8")).hexdigest()
+
+
+def change(tx: Tx, row: Row, **given: Any) -> None:
+    """Change what people look at but the status; wakes those who wait for the run."""
+    tx.execute(sa.update(runs).where(runs.c.id == row.id).values(**given, version=runs.c.version + 1))
+    events.touch(tx, row.id)
+
+
+def renew(tx: Tx, run_ids: Sequence[str], until: float) -> None:
+    """A sign of life: nothing that people look at, so no new version."""
+    tx.execute(
+        sa.update(runs)
+        .where(runs.c.id.in_(run_ids), runs.c.lease_expires_at.is_not(None), runs.c.status.not_in(_FINAL))
+        .values(lease_expires_at=until)
+    )
+
+
+def move(
+    tx: Tx, row: Row, then: RunStatus, *, now: float, reason: str = "", actor: str = "", **given: Any
+) -> None:
+    """The one place where a run's status changes. Raises Conflict where the lifecycle or a quicker writer forbids it."""
+    try:
+        lifecycle.check(RunStatus(row.status), then)
+    except lifecycle.IllegalTransition:
+        raise Conflict(
+            "run_is_final" if row.status in _FINAL else "run_transition_refused",
+            f"Run {row.id!r} is {row.status} and can't become {then.value}.",
+            status=row.status,
+        ) from None
+    is_final = then in lifecycle.FINAL
+    if is_final:
+        given = {"ended_at": now, **given, "lease_expires_at": None}
+    given["responding_as"] = row.status if then is RunStatus.NOT_RESPONDING else None
+    done = tx.execute(
+        sa.update(runs)
+        .where(runs.c.id == row.id, runs.c.status == row.status)
+        .values(status=then.value, status_reason=reason, version=runs.c.version + 1, **given)
+    )
+    if done.rowcount != 1:
+        raise Conflict("run_changed", f"Run {row.id!r} was changed by somebody else just now. Try again.")
+    if is_final:
+        auth.expire(tx, kind=Kind.RUN, subject=row.id, at=now + TOKEN_OUTLIVES_RUN_S)
+    events.publish(
+        tx, at=now, workspace_id=row.workspace_id, kind="run.status", subject=row.id, actor=actor,
+        status=then.value, before=row.status, reason=reason,
+    )  # fmt: skip
+
+
+def page(tx: Tx, workspace_id: str, wanted: Filter) -> list[Row]:
+    """Newest first; `wanted.after` is the (created_at, id) of the last one seen."""
+    query = _SELECT.where(runs.c.workspace_id == workspace_id)
+    equal: tuple[tuple[sa.Column[Any], str], ...] = (
+        (runs.c.experiment_id, wanted.experiment_id), (runs.c.type, wanted.type),
+        (runs.c.parent_id, wanted.parent_id), (runs.c.node, wanted.node),
+    )  # fmt: skip
+    for column, text in equal:
+        if text:
+            query = query.where(column == text)
+    if wanted.statuses:
+        query = query.where(runs.c.status.in_(wanted.statuses))
+    if wanted.root_only:
+        query = query.where(runs.c.parent_id.is_(None))
+    for kind, pairs in (("tag", wanted.tags), ("property", wanted.properties)):
+        for key, value in pairs:
+            found = sa.select(labels.c.run_id).where(labels.c.kind == kind, labels.c.key == key)
+            query = query.where(
+                runs.c.id.in_(found if value is None else found.where(labels.c.value == _indexed(value)))
+            )
+    if wanted.after is not None:
+        query = query.where(
+            sa.tuple_(runs.c.created_at, runs.c.id) < sa.tuple_(*map(sa.literal, wanted.after))
+        )
+    query = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(wanted.limit)
+    return list(tx.execute(query))
+
+
+def children(tx: Tx, run_id: str) -> list[Row]:
+    query = _SELECT.where(runs.c.parent_id == run_id).order_by(runs.c.created_at, runs.c.number)
+    return list(tx.execute(query))
+
+
+def descendant_ids(tx: Tx, run_id: str) -> list[str]:
+    """All runs below this one, parents before their children."""
+    below = (
+        sa.select(runs.c.id, sa.literal(1).label("depth"))
+        .where(runs.c.parent_id == run_id)
+        .cte(recursive=True)
+    )
+    below = below.union_all(
+        sa.select(runs.c.id, below.c.depth + 1).join(below, runs.c.parent_id == below.c.id)
+    )
+    return [row[0] for row in tx.execute(sa.select(below.c.id).order_by(below.c.depth))]
+
+
+def by_ids(tx: Tx, run_ids: Sequence[str]) -> list[Row]:
+    """In the order of creation."""
+    found: list[Row] = []
+    for start in range(0, len(run_ids), _MANY):
+        found += tx.execute(_SELECT.where(runs.c.id.in_(run_ids[start : start + _MANY])))
+    return sorted(found, key=lambda row: (row.created_at, row.number))
+
+
+def parent_of(tx: Tx, workspace_id: str, run_id: str) -> str | None:
+    return tx.execute(
+        sa.select(runs.c.parent_id).where(runs.c.id == run_id, runs.c.workspace_id == workspace_id)
+    ).scalar()
+
+
+def open_below(tx: Tx, run_id: str) -> list[Row]:
+    """The runs below this one that are not final."""
+    return [row for row in by_ids(tx, descendant_ids(tx, run_id)) if row.status not in _FINAL]
+
+
+def queued(tx: Tx, target: str, limit: int) -> list[Row]:
+    """The runs that wait for this compute target, the longest waiting first."""
+    query = _SELECT.where(runs.c.status == RunStatus.QUEUED.value, runs.c.target == target)
+    return list(tx.execute(query.order_by(runs.c.created_at, runs.c.number, runs.c.id).limit(limit)))
+
+
+def count_queued(tx: Tx, target: str) -> int:
+    query = sa.select(sa.func.count()).select_from(runs)
+    return tx.execute(
+        query.where(runs.c.status == RunStatus.QUEUED.value, runs.c.target == target)
+    ).scalar_one()
+
+
+def count_busy(tx: Tx, target: str) -> int:
+    query = sa.select(sa.func.count()).select_from(runs)
+    return tx.execute(query.where(runs.c.status.in_(_PLACED), runs.c.target == target)).scalar_one()
+
+
+def placed_on(tx: Tx, node: str) -> list[Row]:
+    """The runs in the hands of this node."""
+    return list(tx.execute(_SELECT.where(runs.c.node == node, runs.c.status.in_(_PLACED))))
+
+
+def leased_before(tx: Tx, at: float) -> list[Row]:
+    """Runs in somebody's hands whose lease ran out before `at`."""
+    return list(tx.execute(_SELECT.where(runs.c.status.in_(_PLACED), runs.c.lease_expires_at < at)))
+
+
+def active_in(tx: Tx, workspace_id: str, experiment_id: str = "") -> list[str]:
+    """Ids of some runs that are not final."""
+    query = sa.select(runs.c.id).where(runs.c.workspace_id == workspace_id, runs.c.status.not_in(_FINAL))
+    if experiment_id:
+        query = query.where(runs.c.experiment_id == experiment_id)
+    return [row[0] for row in tx.execute(query.limit(4))]
+
+
+def ids_in(tx: Tx, workspace_id: str, experiment_id: str = "") -> list[str]:
+    query = sa.select(runs.c.id).where(runs.c.workspace_id == workspace_id)
+    if experiment_id:
+        query = query.where(runs.c.experiment_id == experiment_id)
+    return [row[0] for row in tx.execute(query)]
+
+
+def remove(tx: Tx, run_ids: Sequence[str]) -> None:
+    """What hangs on a run by a foreign key goes with it."""
+    for start in range(0, len(run_ids), _MANY):
+        some = run_ids[start : start + _MANY]
+        parents = sa.select(runs.c.parent_id, sa.func.count()).where(
+            runs.c.id.in_(some), runs.c.parent_id.is_not(None)
+        )
+        for parent_id, count in tx.execute(parents.group_by(runs.c.parent_id)).all():
+            tx.execute(
+                sa.update(runs).where(runs.c.id == parent_id).values(child_count=runs.c.child_count - count)
+            )
+        tx.execute(sa.delete(runs).where(runs.c.id.in_(some)))
+        for run_id in some:
+            auth.revoke(tx, kind=Kind.RUN, subject=run_id)
+
+
+def info(row: Row) -> RunInfo:
+    return RunInfo(
+        id=row.id, number=row.number, experiment=row.experiment, experiment_id=row.experiment_id, type=row.type,
+        status=RunStatus(row.status), status_reason=row.status_reason, display_name=row.display_name,
+        description=row.description, parent_id=row.parent_id, root_id=row.root_id, tags=row.tags,
+        properties=row.properties, created_at=row.created_at, version=row.version, user=row.user,
+        started_at=row.started_at, ended_at=row.ended_at, snapshot_id=row.snapshot_id, spec=spec(row),
+        node=row.node, exit_code=row.exit_code,
+        error=None if row.error is None else codec.from_json(RunError, row.error),
+        warnings=row.warnings, environment_hash=row.environment_hash, environment_lock=row.environment_lock,
+        machine=row.machine, child_count=row.child_count,
+    )  # fmt: skip
+
+
+def infos(rows: Iterable[Row]) -> list[RunInfo]:
+    return [info(row) for row in rows]
+
+
+def spec(row: Row) -> RunSpec | None:
+    return None if row.spec is None else codec.from_json(RunSpec, row.spec)

@@ -1,0 +1,174 @@
+"""The tables of runs and experiments."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from modelyard.server.kernel.db import metadata
+
+experiments = sa.Table(
+    "experiments",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("workspace_id", sa.String, nullable=False),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("description", sa.String, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("archived_at", sa.Float),
+    sa.Column("last_number", sa.Integer, nullable=False),  # of its newest run; numbers are not used again
+    sa.Column("run_count", sa.Integer, nullable=False),
+    sa.Column("last_run_at", sa.Float),
+    sa.UniqueConstraint("workspace_id", "name"),
+)
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    # Unique in the yard, not only in the workspace: a node tells its runs by id alone, and tokens name their run by it.
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("workspace_id", sa.String, nullable=False),
+    sa.Column("workspace", sa.String, nullable=False),  # its name, which a node needs in addresses
+    sa.Column("experiment_id", sa.String, sa.ForeignKey("experiments.id"), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("type", sa.String, nullable=False),
+    sa.Column("request", sa.String, nullable=False),  # hash of what was asked for, to know a repeated request
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("status_reason", sa.String, nullable=False),
+    sa.Column("display_name", sa.String, nullable=False),
+    sa.Column("description", sa.String, nullable=False),
+    sa.Column("parent_id", sa.String),
+    sa.Column("root_id", sa.String, nullable=False),
+    sa.Column("child_count", sa.Integer, nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("properties", sa.JSON, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("started_at", sa.Float),
+    sa.Column("ended_at", sa.Float),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("user", sa.String, nullable=False),
+    sa.Column("snapshot_id", sa.String),
+    sa.Column("spec", sa.JSON),  # None: an interactive run, which its own process runs
+    sa.Column("target", sa.String),
+    sa.Column("node", sa.String, nullable=False),
+    sa.Column("exit_code", sa.BigInteger),
+    sa.Column("error", sa.JSON),
+    sa.Column("warnings", sa.JSON, nullable=False),
+    sa.Column("environment_hash", sa.String, nullable=False),
+    sa.Column("environment_lock", sa.JSON, nullable=False),
+    sa.Column("machine", sa.JSON, nullable=False),
+    sa.Column("lease_expires_at", sa.Float),  # None: nobody has to give signs of life for it
+    sa.Column("responding_as", sa.String),  # the status before NotResponding
+    sa.Index("runs_listed", "workspace_id", "created_at", "id"),
+    sa.Index("runs_of_experiment", "experiment_id", "created_at", "id"),
+    sa.Index("runs_of_parent", "parent_id"),
+    sa.Index("runs_status", "status", "created_at"),
+    sa.Index("runs_node", "node", "status"),
+)
+
+# Tags and properties once more, for finding runs by them.
+labels = sa.Table(
+    "run_labels",
+    metadata,
+    sa.Column("run_id", sa.String, sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("kind", sa.String, primary_key=True),  # tag | property
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("value", sa.String, nullable=False),  # a long one as its hash
+    sa.Index("run_labels_found", "kind", "key", "value", "run_id"),
+    sqlite_with_rowid=False,
+)
+
+# How many bytes of each append-only stream of a run are held.
+streams = sa.Table(
+    "run_streams",
+    metadata,
+    sa.Column("run_id", sa.String, sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("kind", sa.String, primary_key=True),  # journal | log
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+)
+
+log_chunks = sa.Table(
+    "run_log_chunks",
+    metadata,
+    sa.Column("run_id", sa.String, sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("path", sa.String, primary_key=True),
+    sa.Column("start", sa.BigInteger, primary_key=True),
+    sa.Column("stop", sa.BigInteger, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+
+files = sa.Table(
+    "run_files",
+    metadata,
+    sa.Column("run_id", sa.String, sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("path", sa.String, primary_key=True),
+    sa.Column("hash", sa.String, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("executable", sa.Boolean, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# One metric of one run. `count` records came in, numbered 0, 1, 2 … over the three tables below.
+series = sa.Table(
+    "metric_series",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("run_id", sa.String, sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("system", sa.Boolean, nullable=False),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),  # of its newest record
+    sa.Column("description", sa.String, nullable=False),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("values_count", sa.BigInteger, nullable=False),  # how many of them are in metric_values
+    sa.Column("whole", sa.Boolean, nullable=False),  # every number so far was a whole one
+    sa.Column("nonfinite", sa.Boolean, nullable=False),
+    sa.Column("last", sa.Float),
+    sa.Column("min", sa.Float),
+    sa.Column("max", sa.Float),
+    sa.Column("first_at", sa.Float),
+    sa.Column("last_at", sa.Float),
+    sa.UniqueConstraint("run_id", "system", "name"),
+)
+
+# Numbers that come in one by one. Clustered by series, so that one series is read in one sweep; no foreign key, which would cost
+# a look-up a point. `value` NULL is NaN, which SQLite can't keep.
+points = sa.Table(
+    "metric_points",
+    metadata,
+    sa.Column("series_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("step", sa.BigInteger),
+    sa.Column("time_ms", sa.BigInteger, nullable=False),
+    sa.Column("value", sa.Float),
+    sqlite_with_rowid=False,
+)
+
+# Many points of one series that came in together, packed: 24 bytes a point, a twentieth of the work of as many rows.
+# Each column holds `count` little-endian 64-bit numbers; `steps` NULL: none of them has a step. NaN is kept as it is.
+blocks = sa.Table(
+    "metric_blocks",
+    metadata,
+    sa.Column("series_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),  # of its first point
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("steps", sa.LargeBinary),
+    sa.Column("times_ms", sa.LargeBinary, nullable=False),
+    sa.Column("values", sa.LargeBinary, nullable=False),
+)
+
+# Everything else that can be logged, as JSON: strings, lists, rows, tables, images, documents, and whole numbers too
+# big for a float.
+values = sa.Table(
+    "metric_values",
+    metadata,
+    sa.Column("series_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("step", sa.BigInteger),
+    sa.Column("time_ms", sa.BigInteger, nullable=False),
+    sa.Column("value", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
