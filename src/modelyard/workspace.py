@@ -1,0 +1,426 @@
+"""Workspace: the top of everything, and the door to its experiments, runs, models and endpoints."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Dict, List, Mapping, Optional
+
+from modelyard import errors
+from modelyard._client import Client, path
+from modelyard._local_yard import connect_or_start
+from modelyard.wire.workspaces import WorkspaceCreate, WorkspaceInfo, WorkspaceList, WorkspaceUpdate
+from modelyard.workspace_cloud import CloudWorkspace
+
+DEFAULT_WORKSPACE = "default"
+
+
+class Workspace(CloudWorkspace):
+    """One workspace of a yard. v1's subscription, resource group and location are kept as plain labels."""
+
+    DEFAULT_CPU_CLUSTER_NAME = "cpu-cluster"
+    DEFAULT_GPU_CLUSTER_NAME = "gpu-cluster"
+
+    def __init__(
+        self,
+        subscription_id: Optional[str] = None,
+        resource_group: Optional[str] = None,
+        workspace_name: Optional[str] = None,
+        auth: Any = None,
+        _location: Optional[str] = None,
+        _disable_service_check: bool = False,
+        _workspace_id: Optional[str] = None,
+        sku: str = "basic",
+        tags: Optional[Dict[str, str]] = None,
+        _cloud: str = "AzureCloud",
+        _client: Optional[Client] = None,
+    ) -> None:
+        if not workspace_name:
+            raise errors.UserErrorException(
+                "A workspace has a name: Workspace(..., workspace_name='default')."
+            )
+        self._client = _client or connect_or_start()
+        self._name = workspace_name
+        self._auth = auth
+        self._known: Optional[WorkspaceInfo] = None
+        if not _disable_service_check:
+            self._info()
+
+    @classmethod
+    def _of(cls, info: WorkspaceInfo, client: Client) -> Workspace:
+        workspace = cls(workspace_name=info.name, _client=client, _disable_service_check=True)
+        workspace._known = info
+        return workspace
+
+    @classmethod
+    def _named(cls, name: str, client: Client) -> Workspace:
+        """A workspace that is not asked about until something of it is needed."""
+        return cls(workspace_name=name, _client=client, _disable_service_check=True)
+
+    def _path(self, *parts: Any) -> str:
+        """The address of something in this workspace, for `self._client`."""
+        return path("workspaces", self._name, *parts)
+
+    def _info(self) -> WorkspaceInfo:
+        if self._known is None:
+            self._known = _look_up(self._client, self._name)
+        return self._known
+
+    @staticmethod
+    def from_config(
+        path: Optional[str] = None, auth: Any = None, _logger: Any = None, _file_name: Optional[str] = None
+    ) -> Workspace:
+        """The workspace that config.json names; without one, the default workspace of this machine's yard.
+
+        `path` is the file or the directory where the search begins: ./config.json, ./.azureml/config.json, then
+        the same in each parent. A yard that is not running is started.
+        """
+        found = _find_config(path, _file_name or "config.json")
+        if found is None:
+            if path is not None:
+                raise errors.UserErrorException(
+                    "There is no {} in {} or above it. `Workspace.write_config()` writes one.".format(
+                        _file_name or "config.json", os.path.abspath(path)
+                    )
+                )
+            return Workspace(workspace_name=DEFAULT_WORKSPACE)
+        config = _read_config(found)
+        client = connect_or_start()
+        try:
+            return Workspace._of(_look_up(client, config["workspace_name"]), client)
+        except errors.WorkspaceException as error:
+            raise errors.WorkspaceException(
+                "{} names workspace {!r}, which {} does not have. Create it: Workspace.create(name={!r}, "
+                "subscription_id={!r}, resource_group={!r}, exist_ok=True).".format(
+                    found,
+                    config["workspace_name"],
+                    client.url,
+                    config["workspace_name"],
+                    config.get("subscription_id", ""),
+                    config.get("resource_group", ""),
+                ),
+                code=error.code,
+                status=error.status,
+            ) from None
+
+    @staticmethod
+    def create(
+        name: str,
+        auth: Any = None,
+        subscription_id: Optional[str] = None,
+        resource_group: Optional[str] = None,
+        location: Optional[str] = None,
+        create_resource_group: bool = True,
+        sku: str = "basic",
+        tags: Optional[Dict[str, str]] = None,
+        friendly_name: Optional[str] = None,
+        storage_account: Optional[str] = None,
+        key_vault: Optional[str] = None,
+        app_insights: Optional[str] = None,
+        container_registry: Optional[str] = None,
+        adb_workspace: Any = None,
+        primary_user_assigned_identity: Optional[str] = None,
+        cmk_keyvault: Optional[str] = None,
+        resource_cmk_uri: Optional[str] = None,
+        hbi_workspace: bool = False,
+        default_cpu_compute_target: Any = None,
+        default_gpu_compute_target: Any = None,
+        private_endpoint_config: Any = None,
+        private_endpoint_auto_approval: bool = True,
+        exist_ok: bool = False,
+        show_output: bool = True,
+        user_assigned_identity_for_cmk_encryption: Optional[str] = None,
+        system_datastores_auth_mode: str = "accessKey",
+        v1_legacy_mode: Optional[bool] = None,
+    ) -> Workspace:
+        """Create a workspace. Arguments that name Azure resources change nothing here."""
+        client = connect_or_start()
+        body = WorkspaceCreate(
+            name=name,
+            subscription_id=subscription_id or "",
+            resource_group=resource_group or "",
+            location=location or "",
+            sku=sku,
+            friendly_name=friendly_name or "",
+            tags=dict(tags or {}),
+            exist_ok=exist_ok,
+        )
+        info: WorkspaceInfo = client.request("POST", path("workspaces"), body, kind=WorkspaceInfo)
+        return Workspace._of(info, client)
+
+    @staticmethod
+    def get(
+        name: str,
+        auth: Any = None,
+        subscription_id: Optional[str] = None,
+        resource_group: Optional[str] = None,
+        location: Optional[str] = None,
+        cloud: str = "AzureCloud",
+        id: Optional[str] = None,
+    ) -> Workspace:
+        """An existing workspace. Raises WorkspaceException when the yard has none of this name."""
+        client = connect_or_start()
+        return Workspace._of(_look_up(client, name), client)
+
+    @staticmethod
+    def list(
+        subscription_id: Optional[str] = None, auth: Any = None, resource_group: Optional[str] = None
+    ) -> Dict[str, List[Workspace]]:
+        """v1's shape: a name leads to a list of workspaces. Filters by the labels where they are given."""
+        client = connect_or_start()
+        found: WorkspaceList = client.request("GET", path("workspaces"), kind=WorkspaceList)
+        return {
+            info.name: [Workspace._of(info, client)]
+            for info in found.items
+            if subscription_id in (None, info.subscription_id)
+            and resource_group in (None, info.resource_group)
+        }
+
+    @staticmethod
+    def setup() -> None:
+        """v1's interactive setup; here there is nothing to set up."""
+
+    def write_config(self, path: Optional[str] = None, file_name: Optional[str] = None) -> None:
+        """Write `.azureml/config.json` under `path` (default: here), which `from_config` finds."""
+        info = self._info()
+        folder = os.path.join(path or ".", ".azureml")
+        os.makedirs(folder, exist_ok=True)
+        target = os.path.join(folder, file_name or "config.json")
+        with open(target, "w", encoding="utf-8") as file:
+            json.dump(
+                {
+                    "subscription_id": info.subscription_id,
+                    "resource_group": info.resource_group,
+                    "workspace_name": info.name,
+                },
+                file,
+                indent=4,
+            )
+
+    def get_details(self) -> Dict[str, Any]:
+        """v1's dictionary of a workspace, with what exists here."""
+        info = self._info()
+        return {
+            "id": self._resource_id(info),
+            "name": info.name,
+            "identity": {"principal_id": "", "tenant_id": "", "type": "SystemAssigned"},
+            "location": info.location,
+            "type": "Microsoft.MachineLearningServices/workspaces",
+            "tags": dict(info.tags),
+            "sku": info.sku,
+            "workspaceid": info.id,
+            "sdkTelemetryAppInsightsKey": "",
+            "description": info.description,
+            "friendlyName": info.friendly_name or info.name,
+            "creationTime": _iso(info.created_at),
+            "discoveryUrl": self._client.url + "/discovery",
+            "provisioningState": "Succeeded",
+            "url": self._client.url,
+        }
+
+    def delete(self, delete_dependent_resources: bool = False, no_wait: bool = False) -> None:
+        """Delete the workspace with everything in it."""
+        self._client.request("DELETE", self._path())
+        self._known = None
+
+    def update(
+        self,
+        friendly_name: Optional[str] = None,
+        description: Optional[str] = None,
+        tags: Optional[Dict[str, str]] = None,
+        image_build_compute: Optional[str] = None,
+        service_managed_resources_settings: Any = None,
+        primary_user_assigned_identity: Optional[str] = None,
+        allow_public_access_when_behind_vnet: Optional[bool] = None,
+        v1_legacy_mode: Optional[bool] = None,
+    ) -> Dict[str, Any]:
+        """Change what is given; answers `get_details()`."""
+        body = WorkspaceUpdate(friendly_name=friendly_name, description=description, tags=tags)
+        self._known = self._client.request("PATCH", self._path(), body, kind=WorkspaceInfo)
+        return self.get_details()
+
+    def get_run(self, run_id: str) -> Any:
+        """The run with this id, whatever its experiment."""
+        from modelyard.runs.run import Run  # not needed by a program that only reads models, say
+
+        return Run.get(self, run_id)
+
+    def get_default_datastore(self) -> Any:
+        raise errors.NotYetAvailable(
+            "Datastores are not there yet. Files travel in the source directory of a run, as run files "
+            "(run.upload_file, run.download_file) or as registered models (Model.register)."
+        )
+
+    def set_default_datastore(self, name: str) -> None:
+        self.get_default_datastore()
+
+    def get_default_keyvault(self) -> Any:
+        raise errors.NotYetAvailable(
+            "The key vault is not there yet. Pass values with environment variables: "
+            "environment.environment_variables[...]."
+        )
+
+    def get_mlflow_tracking_uri(self, _with_auth: bool = False) -> str:
+        raise errors.NotYetAvailable(
+            "MLflow tracking is not there yet. Log with run = Run.get_context(); run.log(name, value)."
+        )
+
+    def get_default_compute_target(self, type: str) -> Any:
+        """`local`: there are no clusters here yet."""
+        return self.compute_targets["local"]
+
+    @property
+    def experiments(self) -> Mapping[str, Any]:
+        from modelyard.experiment import Experiment  # as in get_run
+
+        return {one.name: one for one in Experiment.list(self)}
+
+    @property
+    def models(self) -> Mapping[str, Any]:
+        """The latest version of each model, by name."""
+        from modelyard.models import Model  # as in get_run
+
+        return {one.name: one for one in Model.list(self, latest=True)}
+
+    @property
+    def environments(self) -> Mapping[str, Any]:
+        from modelyard.environments import Environment  # as in get_run
+
+        return Environment.list(self)
+
+    @property
+    def compute_targets(self) -> Mapping[str, Any]:
+        from modelyard.compute import ComputeTarget  # as in get_run
+
+        return {one.name: one for one in ComputeTarget.list(self)}
+
+    @property
+    def webservices(self) -> Mapping[str, Any]:
+        from modelyard.endpoints import Webservice  # as in get_run
+
+        return {one.name: one for one in Webservice.list(self)}
+
+    @property
+    def datastores(self) -> Mapping[str, Any]:
+        return {}
+
+    @property
+    def datasets(self) -> Mapping[str, Any]:
+        return {}
+
+    @property
+    def images(self) -> Mapping[str, Any]:
+        return {}
+
+    @property
+    def linked_services(self) -> Mapping[str, Any]:
+        return {}
+
+    @property
+    def private_endpoints(self) -> Mapping[str, Any]:
+        return {}
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def id(self) -> str:
+        return self._info().id
+
+    @property
+    def subscription_id(self) -> str:
+        return self._info().subscription_id
+
+    @property
+    def resource_group(self) -> str:
+        return self._info().resource_group
+
+    @property
+    def location(self) -> str:
+        return self._info().location
+
+    @property
+    def sku(self) -> str:
+        return self._info().sku
+
+    @property
+    def tags(self) -> Dict[str, str]:
+        return dict(self._info().tags)
+
+    @property
+    def discovery_url(self) -> str:
+        return self._client.url + "/discovery"
+
+    def _resource_id(self, info: WorkspaceInfo) -> str:
+        return (
+            f"/subscriptions/{info.subscription_id}/resourceGroups/{info.resource_group}"
+            f"/providers/Microsoft.MachineLearningServices/workspaces/{info.name}"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Workspace) and (self._name, self._client.url) == (
+            other._name,
+            other._client.url,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self._name, self._client.url))
+
+    def __repr__(self) -> str:
+        if self._known is None:
+            return f"Workspace(name={self._name!r}, url={self._client.url!r})"
+        return (
+            f"Workspace.create(name={self._name!r}, subscription_id={self._known.subscription_id!r}, "
+            f"resource_group={self._known.resource_group!r})"
+        )
+
+
+def _look_up(client: Client, name: str) -> WorkspaceInfo:
+    try:
+        info: WorkspaceInfo = client.request("GET", path("workspaces", name), kind=WorkspaceInfo)
+    except errors.AzureMLException as error:
+        if error.status == 404:
+            raise errors.WorkspaceException(
+                f"The yard at {client.url} has no workspace {name!r}. Workspace.list() shows those it has; "
+                f"Workspace.create(name={name!r}, exist_ok=True) makes it.",
+                code=error.code,
+                status=404,
+            ) from None
+        raise
+    return info
+
+
+def _find_config(start: Optional[str], file_name: str) -> Optional[str]:
+    place = os.path.abspath(start or ".")
+    if os.path.isfile(place):
+        return place
+    while True:
+        for candidate in (os.path.join(place, file_name), os.path.join(place, ".azureml", file_name)):
+            if os.path.isfile(candidate):
+                return candidate
+        parent = os.path.dirname(place)
+        if parent == place:
+            return None
+        place = parent
+
+
+def _read_config(file: str) -> Dict[str, str]:
+    try:
+        with open(file, encoding="utf-8-sig") as stream:  # the Azure portal's download begins with a BOM
+            config = json.load(stream)
+    except (OSError, ValueError) as error:
+        raise errors.UserErrorException(f"{file} can't be read as JSON: {error}") from error
+    name = config.get("workspace_name") if isinstance(config, dict) else None
+    if not isinstance(name, str) or not name:
+        raise errors.UserErrorException(
+            f"{file} names no workspace. It should look like "
+            '{"subscription_id": "…", "resource_group": "…", "workspace_name": "…"}.'
+        )
+    return {key: str(value) for key, value in config.items()}
+
+
+def _iso(seconds: float) -> str:
+    from datetime import datetime, timezone  # only details need it
+
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat()
