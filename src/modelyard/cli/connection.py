@@ -1,0 +1,50 @@
+"""The yard that a command speaks to. A command never starts one: a person is told how instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from modelyard._client import Client, discover, path
+from modelyard.workspace import DEFAULT_WORKSPACE, Workspace
+
+T = TypeVar("T")
+
+_PATIENCE_S = 3.0  # a person waits; `modelyard up` restarts in less
+
+
+def client() -> Client:
+    """Raises YardUnavailable, saying where it looked."""
+    address = discover()
+    return Client(address.url, address.token, patience_s=_PATIENCE_S)
+
+
+def open_workspace(name: str | None) -> Workspace:
+    """The workspace of that name, else the one that config.json here or above names, else the default one."""
+    from modelyard.workspace import (  # the SDK's own search, without starting a yard
+        _find_config,
+        _read_config,
+    )
+
+    yard = client()
+    if name is None:
+        config = _find_config(None, "config.json")
+        name = _read_config(config)["workspace_name"] if config else DEFAULT_WORKSPACE
+    return Workspace._named(name, yard)
+
+
+def ask(workspace: Workspace, kind: type[T], *parts: Any, query: Mapping[str, Any] | None = None) -> T:
+    """GET something of the workspace as its wire type: what lists and `--output json` show."""
+    given = {k: v for k, v in (query or {}).items() if v not in (None, "", (), [])}
+    answer: T = workspace._client.request("GET", workspace._path(*parts), query=given, kind=kind)
+    return answer
+
+
+def change(workspace: Workspace, method: str, kind: type[T] | None, body: Any, *parts: Any) -> Any:
+    return workspace._client.request(method, workspace._path(*parts), body, kind=kind)
+
+
+def yard_wide(kind: type[T], *parts: Any, query: Mapping[str, Any] | None = None) -> T:
+    """GET something that belongs to no workspace."""
+    answer: T = client().request("GET", path(*parts), query=query, kind=kind)
+    return answer

@@ -1,0 +1,158 @@
+"""modelyard endpoint"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from modelyard.cli import endpoint_deploy
+from modelyard.cli.connection import ask, change, open_workspace
+from modelyard.cli.failures import FAILED, Failure
+from modelyard.cli.lazy import YardGroup, workspace_option
+from modelyard.cli.output import print_items, print_json, print_record, say, waiting, wants_json, when
+from modelyard.cli.values import pairs
+
+
+@click.group(cls=YardGroup)
+def endpoint() -> None:
+    """Web services: deploy a model and score with it."""
+
+
+endpoint.add_command(endpoint_deploy.deploy)
+
+
+@endpoint.command("list")
+@workspace_option
+def list_(workspace: str | None) -> None:
+    """List web services."""
+    from modelyard.wire.endpoints import EndpointList
+
+    columns = [
+        ("ENDPOINT", lambda e: e.name), ("STATE", lambda e: e.state.value), ("MODELS", lambda e: e.spec.models),
+        ("REPLICAS", lambda e: f"{e.replicas_ready}/{e.spec.replicas}"), ("KEYS", lambda e: e.auth_enabled),
+        ("SCORING URI", lambda e: e.scoring_uri), ("UPDATED", lambda e: when(e.updated_at)),
+    ]  # fmt: skip
+    items = ask(open_workspace(workspace), EndpointList, "endpoints").items
+    print_items(items, columns, lambda e: e, "No web services yet. `modelyard endpoint deploy` makes one.")
+
+
+@endpoint.command()
+@click.argument("name")
+@workspace_option
+def show(name: str, workspace: str | None) -> None:
+    """Show a web service."""
+    endpoint_deploy.print_endpoint(endpoint_deploy.info_of(open_workspace(workspace), name))
+
+
+@endpoint.command()
+@click.argument("name")
+@click.option("--data", help="The request body; '-' reads it from stdin.")
+@click.option(
+    "--file", "file", type=click.Path(exists=True, dir_okay=False), help="A file with the request body."
+)
+@workspace_option
+def score(name: str, data: str | None, file: str | None, workspace: str | None) -> None:
+    """Send one scoring request and print the answer."""
+    if (data is None) == (file is None):
+        raise click.UsageError("give --data or --file")
+    body = (
+        Path(file).read_bytes() if file else sys.stdin.buffer.read() if data == "-" else (data or "").encode()
+    )
+    from modelyard.endpoints import Webservice
+
+    service = Webservice(open_workspace(workspace), name)
+    answer = service.run(body)
+    # The service's answer is what was asked for, so it goes out as it came, with or without --output json.
+    click.echo(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
+
+
+@endpoint.command()
+@click.argument("name")
+@click.option("--lines", type=click.IntRange(1, 100_000), default=1000, show_default=True)
+@workspace_option
+def logs(name: str, lines: int, workspace: str | None) -> None:
+    """Print the last lines of a web service's log."""
+    opened = open_workspace(workspace)
+    answer = opened._client.raw("GET", opened._path("endpoints", name, "logs"), query={"lines": lines})
+    text = answer.body.decode("utf-8", "replace")
+    if wants_json():
+        print_json({"endpoint": name, "log": text})
+        return
+    click.echo(text, nl=not text.endswith("\n"))
+
+
+@endpoint.command()
+@click.argument("name")
+@click.option("--regenerate", type=click.Choice(["primary", "secondary"]), help="Replace this key first.")
+@click.option("--value", default="", help="With --regenerate: this one instead of a random one.")
+@workspace_option
+def keys(name: str, regenerate: str | None, value: str, workspace: str | None) -> None:
+    """Print the keys of a web service."""
+    from modelyard.wire.endpoints import EndpointKeys, KeyRegenerate
+
+    opened = open_workspace(workspace)
+    if value and not regenerate:
+        raise click.UsageError("--value needs --regenerate")
+    if regenerate:
+        found = change(
+            opened, "POST", EndpointKeys, KeyRegenerate(regenerate, value), "endpoints", name, "keys"
+        )
+    else:
+        found = ask(opened, EndpointKeys, "endpoints", name, "keys")
+    print_record([("primary", found.primary), ("secondary", found.secondary)], found)
+
+
+@endpoint.command()
+@click.argument("name")
+@click.option("--model", "models", multiple=True, metavar="NAME[:VERSION]", help="Serve these instead.")
+@click.option("--replicas", type=click.IntRange(1, 256))
+@click.option("--auth/--no-auth", default=None, help="Turn keys on or off.")
+@click.option("--reload", is_flag=True, help="Start the scoring processes anew, without dropping a request.")
+@click.option("--description")
+@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE")
+@click.option("--remove-tag", multiple=True, metavar="KEY")
+@workspace_option
+def update(
+    name: str, models: tuple[str, ...], replicas: int | None, auth: bool | None, reload: bool,
+    description: str | None, tags: tuple[str, ...], remove_tag: tuple[str, ...], workspace: str | None,
+) -> None:  # fmt: skip
+    """Change a web service; the new revision takes over when it is healthy. New code: endpoint deploy --overwrite."""
+    import dataclasses
+
+    from modelyard.wire.endpoints import EndpointInfo, EndpointUpdate
+
+    opened = open_workspace(workspace)
+    info = endpoint_deploy.info_of(opened, name)
+    changed: dict[str, Any] = {}
+    if models:
+        changed["models"] = [m.id for m in endpoint_deploy.models_of(opened, models)]
+    if replicas is not None:
+        changed["replicas"] = replicas
+    body = EndpointUpdate(
+        spec=dataclasses.replace(info.spec, **changed) if changed else None, reload=reload, auth_enabled=auth,
+        description=description, set_tags=pairs(tags, "--tag"), remove_tags=list(remove_tag),
+    )  # fmt: skip
+    info = change(opened, "PATCH", EndpointInfo, body, "endpoints", name)
+    with waiting(f"Updating {name}"):
+        info = endpoint_deploy.settle(opened, name, info.revision)
+    endpoint_deploy.print_endpoint(info)
+    if info.state.value not in ("Healthy", "Transitioning"):
+        raise Failure(f"{name} is {info.state.value}: {info.state_reason}", FAILED)
+
+
+@endpoint.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@workspace_option
+def delete(name: str, yes: bool, workspace: str | None) -> None:
+    """Delete a web service; its processes end."""
+    opened = open_workspace(workspace)
+    endpoint_deploy.info_of(opened, name)
+    if not yes:
+        click.confirm(f"Delete web service {name!r}?", abort=True, err=True)
+    change(opened, "DELETE", None, None, "endpoints", name)
+    say(f"Deleted endpoint {name}.")

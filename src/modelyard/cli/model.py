@@ -1,0 +1,184 @@
+"""modelyard model"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from modelyard.cli.connection import ask, change, open_workspace
+from modelyard.cli.lazy import YardGroup, workspace_option
+from modelyard.cli.output import print_items, print_json, print_record, say, size, waiting, wants_json, when
+from modelyard.cli.values import name_and_version, pairs
+
+
+@click.group(cls=YardGroup)
+def model() -> None:
+    """Registered models: named, versioned files with lineage."""
+
+
+def _info(workspace: Any, text: str) -> Any:
+    from modelyard.wire.models import ModelInfo
+
+    name, version = name_and_version(text)
+    return ask(workspace, ModelInfo, "models", name, "versions", version or "latest")
+
+
+def _print(info: Any) -> None:
+    print_record(
+        [
+            ("model", info.id), ("description", info.description),
+            ("framework", f"{info.framework} {info.framework_version}".strip()),
+            ("size", f"{size(info.size_bytes)} in {info.file_count} files"), ("tags", info.tags),
+            ("properties", info.properties), ("run", info.run_id), ("experiment", info.experiment),
+            ("endpoints", info.endpoints), ("user", info.user), ("created", when(info.created_at)),
+        ],
+        info,
+    )  # fmt: skip
+
+
+@model.command()
+@click.option("-n", "--name", required=True, help="The model's name.")
+@click.option("-p", "--path", "model_path", type=click.Path(exists=True), help="A file or folder here.")
+@click.option("--run", "run_id", metavar="RUN_ID", help="Take it from this run's files.")
+@click.option(
+    "--run-path", metavar="PATH", help="Which file or folder of the run, such as outputs/model.pkl."
+)
+@click.option("--description")
+@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE")
+@click.option("--property", "properties", multiple=True, metavar="KEY=VALUE")
+@click.option("--framework", help="ScikitLearn, TensorFlow, Onnx, Custom …")
+@click.option("--framework-version")
+@workspace_option
+def register(
+    name: str, model_path: str | None, run_id: str | None, run_path: str | None, description: str | None,
+    tags: tuple[str, ...], properties: tuple[str, ...], framework: str | None, framework_version: str | None,
+    workspace: str | None,
+) -> None:  # fmt: skip
+    """Register the next version of a model, from files here (--path) or of a run (--run --run-path)."""
+    if bool(model_path) == bool(run_id):
+        raise click.UsageError("give --path, or --run with --run-path")
+    if run_path and not run_id:
+        raise click.UsageError("--run-path needs --run")
+    opened = open_workspace(workspace)
+    given: dict[str, Any] = {
+        "tags": pairs(tags, "--tag"), "properties": pairs(properties, "--property"), "description": description,
+        "model_framework": framework, "model_framework_version": framework_version,
+    }  # fmt: skip
+    with waiting(f"Registering {name}"):
+        if run_id:
+            made = opened.get_run(run_id).register_model(name, model_path=run_path, **given)
+        else:
+            from modelyard.models import Model
+
+            made = Model.register(opened, model_path or "", name, **given)
+    _print(_info(opened, f"{made.name}:{made.version}"))
+
+
+@model.command("list")
+@click.option("-n", "--name", help="Versions of this model only.")
+@click.option("--tag", "tags", multiple=True, metavar="KEY[=VALUE]", help="All of these must hold.")
+@click.option("--property", "properties", multiple=True, metavar="KEY[=VALUE]")
+@click.option("--run", "run_id", metavar="RUN_ID", help="Registered from this run.")
+@click.option("--framework")
+@click.option("--latest", is_flag=True, help="Only the latest version of each.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
+@workspace_option
+def list_(
+    tags: tuple[str, ...], properties: tuple[str, ...], limit: int, workspace: str | None, **given: Any
+) -> None:
+    """List registered models, newest first."""
+    from modelyard.wire.models import ModelPage
+
+    opened = open_workspace(workspace)
+    query = {**given, "latest": given["latest"] or None, "tag": list(tags), "property": list(properties)}
+    items: list[Any] = []
+    after = None
+    while len(items) < limit:
+        page = ask(
+            opened,
+            ModelPage,
+            "models",
+            query={**query, "limit": min(limit - len(items), 100), "after": after},
+        )
+        items += page.items
+        after = page.next
+        if not after:
+            break
+    columns = [
+        ("MODEL", lambda m: m.name), ("VERSION", lambda m: m.version), ("FRAMEWORK", lambda m: m.framework),
+        ("SIZE", lambda m: size(m.size_bytes)), ("RUN", lambda m: m.run_id), ("ENDPOINTS", lambda m: m.endpoints),
+        ("CREATED", lambda m: when(m.created_at)), ("TAGS", lambda m: m.tags),
+    ]  # fmt: skip
+    print_items(items, columns, lambda m: m, "No models yet. `modelyard model register` adds one.")
+
+
+@model.command()
+@click.argument("name", metavar="NAME[:VERSION]")
+@workspace_option
+def show(name: str, workspace: str | None) -> None:
+    """Show a version of a model; the latest without a number."""
+    _print(_info(open_workspace(workspace), name))
+
+
+@model.command()
+@click.argument("name", metavar="NAME[:VERSION]")
+@click.option("-d", "--directory", type=click.Path(file_okay=False), default=".", show_default=True)
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@workspace_option
+def download(name: str, directory: str, overwrite: bool, workspace: str | None) -> None:
+    """Download the files of a model."""
+    from modelyard.models import Model
+
+    opened = open_workspace(workspace)
+    info = _info(opened, name)
+    with waiting(f"Downloading {info.id}, {size(info.size_bytes)}"):
+        place = Model(opened, name=info.name, version=info.version).download(directory, exist_ok=overwrite)
+    if wants_json():
+        print_json({"path": os.path.abspath(place)})
+        return
+    click.echo(place)
+
+
+@model.command()
+@click.argument("name", metavar="NAME:VERSION")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@workspace_option
+def delete(name: str, yes: bool, workspace: str | None) -> None:
+    """Delete a version of a model; refused while an endpoint serves it."""
+    if ":" not in name:
+        raise click.UsageError("say which version: NAME:VERSION")
+    opened = open_workspace(workspace)
+    info = _info(opened, name)
+    if not yes:
+        click.confirm(f"Delete model {info.id}?", abort=True, err=True)
+    change(opened, "DELETE", None, None, "models", info.name, "versions", info.version)
+    say(f"Deleted model {info.id}.")
+
+
+@model.command()
+@click.argument("name", metavar="NAME[:VERSION]")
+@click.option("--description")
+@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Set a tag.")
+@click.option("--remove-tag", multiple=True, metavar="KEY")
+@click.option(
+    "--property", "properties", multiple=True, metavar="KEY=VALUE", help="Add a property, for good."
+)
+@click.option("--framework")
+@click.option("--framework-version")
+@workspace_option
+def update(
+    name: str, tags: tuple[str, ...], remove_tag: tuple[str, ...], properties: tuple[str, ...],
+    workspace: str | None, **given: Any,
+) -> None:  # fmt: skip
+    """Change description, tags, properties and framework of a version."""
+    from modelyard.wire.models import ModelInfo, ModelUpdate
+
+    opened = open_workspace(workspace)
+    info = _info(opened, name)
+    body = ModelUpdate(
+        set_tags=pairs(tags, "--tag"), remove_tags=list(remove_tag),
+        add_properties=pairs(properties, "--property"), **given,
+    )  # fmt: skip
+    _print(change(opened, "PATCH", ModelInfo, body, "models", info.name, "versions", info.version))

@@ -1,0 +1,146 @@
+"""What a command prints: tables for people, JSON for programs, progress on stderr where somebody watches."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import click
+
+Column = tuple[str, Callable[[Any], Any]]
+
+
+def wants_json() -> bool:
+    return click.get_current_context().find_root().meta.get("modelyard.output") == "json"
+
+
+def print_json(value: Any) -> None:
+    from modelyard.wire.codec import to_json
+
+    click.echo(json.dumps(to_json(value), indent=2, ensure_ascii=False, default=str))
+
+
+def print_items(
+    items: Sequence[Any], columns: Sequence[Column], as_json: Callable[[Any], Any], none: str
+) -> None:
+    """One line per item, or a JSON list. `none` is said (on stderr) where there is nothing."""
+    if wants_json():
+        print_json([as_json(i) for i in items])
+        return
+    if not items:
+        click.echo(none, err=True)
+        return
+    rows = [[plain(get(item)) for _, get in columns] for item in items]
+    if not sys.stdout.isatty():
+        _print_plain([title for title, _ in columns], rows)
+        return
+    from rich.console import Console  # 40 ms: only where a table is shown to somebody
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title, _ in columns:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell, _style(cell)) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def print_record(record: Sequence[tuple[str, Any]], as_json: Any) -> None:
+    """One thing: its fields below each other, or a JSON object. Empty fields are left out for people."""
+    if wants_json():
+        print_json(as_json)
+        return
+    width = max((len(name) for name, _ in record), default=0)
+    for name, value in record:
+        text = plain(value)
+        if text:
+            first, *more = text.split("\n")
+            label = click.style(name.ljust(width), bold=True)
+            click.echo(f"{label}  {first}")
+            for line in more:
+                click.echo(" " * (width + 2) + line)
+
+
+def _print_plain(titles: list[str], rows: list[list[str]]) -> None:
+    """Aligned columns without colours or wrapping, for pipes."""
+    widths = [max(len(r[i]) for r in [titles, *rows]) for i in range(len(titles))]
+    for row in [titles, *rows]:
+        click.echo("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
+
+
+def plain(value: Any) -> str:
+    if value is None or value == "":
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{k}={v}" for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(v) for v in value)
+    return str(value)
+
+
+_STYLES = {
+    "Completed": "green",
+    "Healthy": "green",
+    "Succeeded": "green",
+    "Running": "cyan",
+    "Failed": "red",
+    "Unhealthy": "red",
+    "Canceled": "yellow",
+    "NotResponding": "yellow",
+    "Transitioning": "cyan",
+}
+
+
+def _style(cell: str) -> str:
+    return _STYLES.get(cell, "")
+
+
+def when(unix_s: float | None) -> str:
+    """Local time, to the second."""
+    if unix_s is None:
+        return ""
+    return datetime.datetime.fromtimestamp(unix_s).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def seconds(value: float | None) -> str:
+    if value is None:
+        return ""
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(size_bytes: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if size_bytes < 1024:
+            return f"{size_bytes:.0f} B" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.1f} GiB"
+
+
+def say(line: str) -> None:
+    """What happens, for a person who waits; not part of the answer, so on stderr and not with JSON."""
+    if not wants_json():
+        click.echo(line, err=True)
+
+
+@contextlib.contextmanager
+def waiting(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal that something takes its time; the function given changes the words."""
+    if not sys.stderr.isatty() or wants_json():
+        yield lambda _words: None
+        return
+    from rich.console import Console  # only where somebody watches
+
+    with Console(stderr=True).status(what) as status:
+        yield status.update

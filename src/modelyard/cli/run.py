@@ -1,0 +1,184 @@
+"""modelyard run: submit, and everything that is asked about runs afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from modelyard.cli import run_files, run_submit
+from modelyard.cli.connection import ask, change, open_workspace
+from modelyard.cli.lazy import YardGroup, workspace_option
+from modelyard.cli.output import print_items, print_record, say, seconds, when
+from modelyard.cli.values import pairs
+
+
+@click.group(cls=YardGroup)
+def run() -> None:
+    """Runs: submit a script, follow it, read what it left."""
+
+
+run.add_command(run_submit.submit)
+for _command in (run_files.logs, run_files.metrics, run_files.files, run_files.download, run_files.snapshot):
+    run.add_command(_command)
+
+
+def took(info: Any) -> str:
+    return seconds(info.ended_at - info.started_at) if info.ended_at and info.started_at else ""
+
+
+_COLUMNS = [
+    ("RUN", lambda r: r.id), ("EXPERIMENT", lambda r: r.experiment), ("NR", lambda r: r.number),
+    ("STATUS", lambda r: r.status.value), ("CREATED", lambda r: when(r.created_at)),
+    ("TOOK", took), ("NAME", lambda r: r.display_name), ("TAGS", lambda r: r.tags),
+]  # fmt: skip
+
+
+def info_of(workspace: Any, run_id: str) -> Any:
+    from modelyard.wire.runs import RunInfo
+
+    return ask(workspace, RunInfo, "runs", run_id)
+
+
+@run.command("list")
+@click.option("-e", "--experiment", help="Of this experiment only.")
+@click.option(
+    "--status", multiple=True, metavar="STATUS", help="Completed, Failed, Running …; may be repeated."
+)
+@click.option("--tag", "tags", multiple=True, metavar="KEY[=VALUE]", help="All of these must hold.")
+@click.option("--property", "properties", multiple=True, metavar="KEY[=VALUE]")
+@click.option("--type", "type_", help="Run type, such as azureml.scriptrun.")
+@click.option("--all", "children_too", is_flag=True, help="Child runs too.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@workspace_option
+def list_(
+    experiment: str | None, status: tuple[str, ...], tags: tuple[str, ...], properties: tuple[str, ...],
+    type_: str | None, children_too: bool, limit: int, workspace: str | None,
+) -> None:  # fmt: skip
+    """List runs, newest first."""
+    from modelyard.wire.runs import RunPage, RunStatus
+
+    known = {s.value.lower(): s.value for s in RunStatus}
+    for text in status:
+        if text.lower() not in known:
+            raise click.UsageError(f"--status {text!r} is not one of {', '.join(known.values())}")
+    query = {
+        "experiment": experiment, "status": [known[s.lower()] for s in status], "tag": list(tags),
+        "property": list(properties), "type": type_, "root_only": None if children_too else True,
+    }  # fmt: skip
+    opened = open_workspace(workspace)
+    items: list[Any] = []
+    after = None
+    while len(items) < limit:
+        page = ask(
+            opened, RunPage, "runs", query={**query, "limit": min(limit - len(items), 500), "after": after}
+        )
+        items += page.items
+        after = page.next
+        if not after:
+            break
+    print_items(items, _COLUMNS, lambda r: r, "No runs.")
+
+
+@run.command()
+@click.argument("run_id")
+@workspace_option
+def show(run_id: str, workspace: str | None) -> None:
+    """Show a run: what was asked for, what became of it."""
+    print_run(info_of(open_workspace(workspace), run_id))
+
+
+def print_run(info: Any) -> None:
+    spec, error = info.spec, info.error
+    asked = ""
+    if spec is not None:
+        asked = " ".join(spec.command or [spec.script, *spec.arguments])
+    print_record(
+        [
+            ("run", info.id), ("name", info.display_name), ("experiment", f"{info.experiment} (nr {info.number})"),
+            ("status", info.status.value), ("reason", info.status_reason), ("description", info.description),
+            ("script", asked), ("target", spec.target if spec else ""), ("parent", info.parent_id),
+            ("children", info.child_count or ""), ("user", info.user), ("node", info.node),
+            ("created", when(info.created_at)), ("started", when(info.started_at)), ("ended", when(info.ended_at)),
+            ("took", took(info)), ("exit code", info.exit_code), ("failing line", error.line if error else ""),
+            ("error", (error.traceback or error.message).rstrip() if error else ""),
+            ("warnings", "\n".join(info.warnings)), ("tags", info.tags),
+            ("properties", "\n".join(f"{k}={v.splitlines()[0] if v else ''}" for k, v in info.properties.items())),
+            ("snapshot", info.snapshot_id), ("environment", info.environment_hash),
+            ("packages", len(info.environment_lock) or ""),
+        ],
+        info,
+    )  # fmt: skip
+
+
+@run.command()
+@click.argument("run_id")
+@workspace_option
+def cancel(run_id: str, workspace: str | None) -> None:
+    """Ask a run to stop: SIGTERM, a grace, then SIGKILL to all of its processes."""
+    opened = open_workspace(workspace)
+    opened.get_run(run_id).cancel()
+    info = info_of(opened, run_id)
+    print_record([("run", info.id), ("status", info.status.value)], info)
+
+
+@run.command()
+@click.argument("run_id")
+@click.option("-f", "--follow", is_flag=True, help="Stream its log; exit code 1 if it fails.")
+@workspace_option
+def rerun(run_id: str, follow: bool, workspace: str | None) -> None:
+    """Repeat a run from its record: snapshot, environment lock, arguments."""
+    from modelyard.wire.runs import RunInfo
+
+    opened = open_workspace(workspace)
+    info = change(opened, "POST", RunInfo, None, "runs", run_id, "rerun")
+    run_submit.tell_submitted(opened.get_run(info.id), follow)
+
+
+@run.command()
+@click.argument("run_id")
+@click.argument("tags", nargs=-1, metavar="KEY=VALUE...")
+@click.option("--remove", multiple=True, metavar="KEY", help="Take a tag away.")
+@click.option("--name", help="Set the name people see.")
+@click.option("--description", help="Set the description.")
+@workspace_option
+def tag(
+    run_id: str, tags: tuple[str, ...], remove: tuple[str, ...], name: str | None, description: str | None,
+    workspace: str | None,
+) -> None:  # fmt: skip
+    """Set and remove tags, name and description of a run."""
+    from modelyard.wire.runs import RunInfo, RunUpdate
+
+    body = RunUpdate(
+        set_tags=pairs(tags, "tag"), remove_tags=list(remove), display_name=name, description=description
+    )
+    print_run(change(open_workspace(workspace), "PATCH", RunInfo, body, "runs", run_id))
+
+
+@run.command()
+@click.argument("run_ids", nargs=-1, required=True, metavar="RUN_ID...")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@workspace_option
+def delete(run_ids: tuple[str, ...], yes: bool, workspace: str | None) -> None:
+    """Delete ended runs with their metrics, logs and files."""
+    opened = open_workspace(workspace)
+    for run_id in run_ids:
+        info_of(opened, run_id)  # all of them are there before the first is gone
+    if not yes:
+        click.confirm(f"Delete {', '.join(run_ids)}?", abort=True, err=True)
+    for run_id in run_ids:
+        change(opened, "DELETE", None, None, "runs", run_id)
+        say(f"Deleted run {run_id}.")
+
+
+@run.command()
+@click.argument("run_id")
+@click.option("--recursive", is_flag=True, help="Their children too.")
+@workspace_option
+def children(run_id: str, recursive: bool, workspace: str | None) -> None:
+    """List the child runs of a run."""
+    from modelyard.wire.runs import RunList
+
+    query = {"recursive": True} if recursive else None
+    items = ask(open_workspace(workspace), RunList, "runs", run_id, "children", query=query).items
+    print_items(items, _COLUMNS, lambda r: r, f"Run {run_id} has no child runs.")
