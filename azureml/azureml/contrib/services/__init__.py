@@ -1,0 +1,1 @@
+"""azureml.contrib.services: entry scripts that take the whole HTTP request."""
