@@ -1,0 +1,102 @@
+"""Finding, creating and describing workspaces."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelyard import ComputeTarget, Workspace, _local_yard, errors
+
+
+@pytest.fixture(autouse=True)
+def place(server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    monkeypatch.setenv("MODELYARD_URL", server.url)
+    monkeypatch.setenv("MODELYARD_TOKEN", server.owner_token)
+    here = tmp_path / "a" / "b"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    return here
+
+
+def test_without_a_config_file_the_default_workspace_is_found() -> None:
+    assert Workspace.from_config().name == "default"
+
+
+def test_a_config_file_is_found_here_in_azureml_and_above(place: Path) -> None:
+    made = Workspace.create("mine", subscription_id="s", resource_group="g", location="l", tags={"a": "b"})
+    made.write_config(path=str(place.parent))
+    assert json.loads((place.parent / ".azureml" / "config.json").read_text()) == {
+        "subscription_id": "s", "resource_group": "g", "workspace_name": "mine",
+    }  # fmt: skip
+    found = Workspace.from_config()
+    assert found == made
+    assert (found.subscription_id, found.resource_group, found.location, found.tags) == (
+        "s",
+        "g",
+        "l",
+        {"a": "b"},
+    )
+    (place / "config.json").write_text('\ufeff{"workspace_name": "default"}', encoding="utf-8")
+    assert Workspace.from_config().name == "default"
+    assert Workspace.from_config(str(place.parent)).name == "mine"
+
+
+def test_a_config_that_names_an_unknown_workspace_gives_the_line_that_creates_it(place: Path) -> None:
+    (place / "config.json").write_text(
+        '{"workspace_name": "gone", "subscription_id": "s", "resource_group": "g"}'
+    )
+    with pytest.raises(errors.WorkspaceException, match=r"Workspace\.create\(name='gone', .*exist_ok=True\)"):
+        Workspace.from_config()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"workspace_name": 3}'])
+def test_a_config_that_can_not_be_used_is_named(place: Path, text: str) -> None:
+    (place / "config.json").write_text(text)
+    with pytest.raises(errors.UserErrorException, match=r"config\.json"):
+        Workspace.from_config()
+
+
+def test_a_path_without_a_config_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(errors.UserErrorException, match="write_config"):
+        Workspace.from_config(str(tmp_path))
+
+
+def test_workspaces_are_created_listed_described_and_deleted() -> None:
+    made = Workspace.create("mine", subscription_id="s")
+    with pytest.raises(errors.AzureMLException, match="mine"):
+        Workspace.create("mine")
+    assert Workspace.create("mine", exist_ok=True) == made
+    assert Workspace.get("mine").id == made.id
+    assert set(Workspace.list()) == {"default", "mine"}
+    assert set(Workspace.list("s")) == {"mine"}
+    details = made.get_details()
+    assert (details["name"], details["sku"], details["provisioningState"]) == ("mine", "basic", "Succeeded")
+    made.delete()
+    with pytest.raises(errors.WorkspaceException, match="no workspace 'mine'"):
+        Workspace.get("mine")
+
+
+def test_the_only_compute_target_is_local() -> None:
+    workspace = Workspace.get("default")
+    assert list(workspace.compute_targets) == ["local"]
+    assert ComputeTarget(workspace, "local").type == "Local"
+    with pytest.raises(errors.ComputeTargetException, match=r"ComputeTargetNotFound.*cpu-cluster"):
+        ComputeTarget(workspace, "cpu-cluster")
+    with pytest.raises(NotImplementedError):
+        ComputeTarget.create(workspace, "cpu-cluster", None)
+
+
+def test_a_yard_that_can_not_be_started_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("MODELYARD_URL")
+    monkeypatch.delenv("MODELYARD_TOKEN")
+    monkeypatch.setenv("MODELYARD_HOME", str(tmp_path / "home"))
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho No module named starlette; exit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(_local_yard.sys, "executable", str(broken))
+    with pytest.raises(errors.YardUnavailable, match=r"pip install modelyard"):
+        Workspace.from_config()
