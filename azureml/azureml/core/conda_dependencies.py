@@ -1,7 +1,6 @@
 """azureml.core.conda_dependencies"""
 
-from modelyard.conda_dependencies import CondaDependencies
-
 from azureml._not_yet import names_of
+from modelyard.conda_dependencies import CondaDependencies
 
 __getattr__ = names_of(__name__)

@@ -93,8 +93,8 @@ class RunHost:
             metrics = SystemMetrics(directory, self._supervision.members)
             metrics.start()
             verdict = self._supervision.run(script)
-            metrics.stop()
             verdict.write(directory)
+            metrics.stop()
         assert verdict is not None
         return verdict, shipping
 

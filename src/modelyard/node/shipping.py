@@ -24,6 +24,7 @@ _FIRST_DISCOVERY_S = 5.0  # a new run's files are found at every look for this l
 _SETTLE_S = 0.1
 _FIRST_SAMPLE_S = 1.0
 _SAMPLE_S = 10.0
+_SHORTEST_WINDOW_S = 0.05  # the kernel counts processor time in ticks of 10 ms: a shorter look may see none pass
 
 
 class Shipping:
@@ -117,6 +118,8 @@ class SystemMetrics:
         self._stop.wait(_SETTLE_S)
         sampler = Sampler(self._directory.path, self._members)
         is_over = self._stop.wait(_FIRST_SAMPLE_S)
+        if is_over:
+            time.sleep(_SHORTEST_WINDOW_S)
         self._sample(sampler)
         while not is_over:
             is_over = self._stop.wait(_SAMPLE_S)
