@@ -1,7 +1,8 @@
 """The public modules and names of SDK v1, by which a missing name is told from a misspelt one.
 
 Facts taken from the public interface of the v1 packages (1.61/1.62): module, then the names it offers. Names that
-this tree has itself are listed too; what is really there wins.
+this tree has itself are listed too; what is really there wins. Of packages that are listed in part only (private ones,
+previews, the runtimes of automated ML) any name counts as v1's.
 """
 
 from __future__ import annotations
@@ -68,8 +69,8 @@ _NAMES = {
     "azureml.contrib.train.rl": "Ray ReinforcementLearningEstimator SimulatorConfiguration WorkerConfiguration",
     "azureml.core": (
         "ComputeTarget Container Dataset Datastore Dsvm Environment Experiment Image Keyvault "
-        "LinkedService Model Run RunConfiguration Runnable ScriptRun ScriptRunConfig Webservice "
-        "Workspace"
+        "LinkedService Model Run RunConfiguration Runnable ScriptRun ScriptRunConfig "
+        "SynapseWorkspaceLinkedServiceConfiguration Webservice Workspace"
     ),
     "azureml.core.authentication": (
         "AbstractAuthentication ArmTokenAuthentication Audience AzureCliAuthentication "
@@ -146,7 +147,7 @@ _NAMES = {
     "azureml.core.linked_service": (
         "LinkedService LinkedServiceConfiguration SynapseWorkspaceLinkedServiceConfiguration"
     ),
-    "azureml.core.model": "InferenceConfig Model ModelPackage",
+    "azureml.core.model": "Dataset InferenceConfig Model ModelPackage",
     "azureml.core.private_endpoint": "PrivateEndPoint PrivateEndPointConfig",
     "azureml.core.profile": "ModelProfile",
     "azureml.core.resource_configuration": "ResourceConfiguration",
@@ -156,7 +157,7 @@ _NAMES = {
         "CondaDependencies ContainerRegistry DEFAULT_CPU_IMAGE Data DataLocation DataPath "
         "DataReferenceConfiguration DatacacheConfiguration Dataset DatasetRegistrationOptions "
         "DockerConfiguration EnvironmentDefinition GlobsOptions HdiConfiguration HistoryConfiguration "
-        "KubernetesComputeConfiguration MountOptions MpiConfiguration OutputData OutputOptions "
+        "JarLibrary KubernetesComputeConfiguration MountOptions MpiConfiguration OutputData OutputOptions "
         "ParallelTaskConfiguration PyTorchConfiguration RegistrationOptions RunConfiguration "
         "SparkConfiguration TensorflowConfiguration UploadOptions Uri"
     ),
@@ -285,7 +286,7 @@ _NAMES = {
         "CandidateConverter CandidateDateTimeConverter DateTimeConverter FloatConverter InferenceInfo "
         "StreamInfoConverter TypeConverter"
     ),
-    "azureml.exceptions": "ComputeTargetException",
+    "azureml.exceptions": "ComputeTargetException DatasetTimestampMissingError",
     "azureml.explain": "",
     "azureml.explain.model": "",
     "azureml.history": "",
@@ -459,3 +460,32 @@ _NAMES = {
 }
 
 NAMES: Dict[str, frozenset] = {module: frozenset(names.split()) for module, names in _NAMES.items()}
+
+_LISTED_IN_PART = (
+    "azureml.accel",
+    "azureml.automl",
+    "azureml.contrib",
+    "azureml.explain",
+    "azureml.interpret",
+    "azureml.monitoring",
+    "azureml.opendatasets",
+    "azureml.responsibleai",
+    "azureml.train.automl",
+    "azureml.training",
+)
+
+
+def _is_listed_in_part(module: str) -> bool:
+    return module.startswith(("azureml._", *(package + "." for package in _LISTED_IN_PART))) or (
+        module in _LISTED_IN_PART
+    )
+
+
+def has_module(module: str) -> bool:
+    """Whether v1 had a module of this path."""
+    return module in NAMES or _is_listed_in_part(module)
+
+
+def has_name(module: str, name: str) -> bool:
+    """Whether v1's `module` offered this name."""
+    return name in NAMES.get(module, ()) or (not name.startswith("__") and _is_listed_in_part(module))

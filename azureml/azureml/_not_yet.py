@@ -8,7 +8,10 @@ import sys
 from types import ModuleType
 from typing import Any, Callable, Optional, Sequence
 
-from azureml._catalogue import NAMES
+from azureml import _catalogue
+
+_AKS = "AksWebservice.deploy_configuration() with Model.deploy and no deployment_target: it runs on the yard's machine"
+_EXPLAIN = "interpret-community or shap in the script itself, and Run.upload_file for what they find"
 
 # First match wins; the key is a prefix of "module.name".
 _NEAREST = (
@@ -31,11 +34,19 @@ _NEAREST = (
     ("azureml.automl", "a training script of your own, submitted with ScriptRunConfig"),
     ("azureml.contrib.automl", "a training script of your own, submitted with ScriptRunConfig"),
     ("azureml.train", "ScriptRunConfig(source_directory, script, arguments, environment=…)"),
+    ("azureml.explain", _EXPLAIN),
+    ("azureml.interpret", _EXPLAIN),
+    ("azureml.contrib.explain", _EXPLAIN),
+    ("azureml.contrib.interpret", _EXPLAIN),
+    ("azureml.contrib.fairness", "fairlearn in the script itself, and Run.upload_file for what it finds"),
     ("azureml.contrib.train", "ScriptRunConfig(source_directory, script, arguments, environment=…)"),
+    ("azureml.core.compute.aks", _AKS),
+    ("azureml.core.compute.Aks", _AKS),
     ("azureml.core.compute", "compute_target='local'"),
     ("azureml.core.ComputeTarget", "compute_target='local'"),
     ("azureml.core.image", "Model.deploy with an InferenceConfig"),
     ("azureml.core.Image", "Model.deploy with an InferenceConfig"),
+    ("azureml.core.webservice.AksEndpoint", _AKS),
     ("azureml.core.webservice", "LocalWebservice or AciWebservice with Model.deploy"),
     ("azureml.contrib.iot", "Model.deploy on the machine that runs the yard"),
     ("azureml.contrib.core", "Model.deploy on the machine that runs the yard"),
@@ -88,7 +99,7 @@ def names_of(module: str) -> Callable[[str], Any]:
     """A module's `__getattr__`: a stand-in for a name that v1 has there, AttributeError for any other."""
 
     def __getattr__(name: str) -> Any:  # this is the module hook of PEP 562
-        if name in NAMES.get(module, ()):
+        if _catalogue.has_name(module, name):
             stand_in = _stand_in(module, name)
             setattr(sys.modules[module], name, stand_in)
             return stand_in
@@ -103,7 +114,7 @@ class _Catalogue(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(
         self, fullname: str, path: Optional[Sequence[Any]], target: Optional[ModuleType] = None
     ) -> Optional[importlib.machinery.ModuleSpec]:
-        if fullname not in NAMES:
+        if not _catalogue.has_module(fullname):
             return None
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 

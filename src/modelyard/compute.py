@@ -102,12 +102,29 @@ class ComputeTarget:
 
         return dict(to_json(self._info))
 
+    @staticmethod
+    def deserialize(workspace: Any, object_dict: Dict[str, Any]) -> ComputeTarget:
+        """A compute target out of what `serialize` gave, without asking the yard."""
+        from modelyard.wire.codec import from_json  # as in serialize
+
+        return _of(workspace, from_json(ComputeTargetInfo, object_dict))
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name}, type={self.type}, provisioning_state={self.provisioning_state})"
 
 
 class LocalTarget(ComputeTarget):
-    """The machine of the yard."""
+    """The machine of the yard. `LocalTarget()` stands for it in a run configuration, without asking the yard."""
+
+    def __new__(cls, *_: Any, **__: Any) -> LocalTarget:
+        return object.__new__(cls)
+
+    def __init__(
+        self, workspace: Any = None, name: str = "local", _info: Optional[ComputeTargetInfo] = None
+    ) -> None:
+        if workspace is None:
+            _info = ComputeTargetInfo(name, "Local", "Succeeded", slots=0, slots_busy=0, queued=0)
+        super().__init__(workspace, name, _info)
 
 
 def _of(workspace: Any, info: ComputeTargetInfo) -> ComputeTarget:

@@ -8,7 +8,15 @@ from modelyard.errors import NotYetAvailable
 
 
 class CloudWorkspace:
-    """The methods of v1's Workspace about storage keys, networks and connections of a cloud subscription."""
+    """What v1's Workspace has about clusters, storage keys, networks and connections of a cloud subscription."""
+
+    @property
+    def DEFAULT_CPU_CLUSTER_CONFIGURATION(self) -> Any:
+        raise _refused("DEFAULT_CPU_CLUSTER_CONFIGURATION", "runs go to compute_target='local'")
+
+    @property
+    def DEFAULT_GPU_CLUSTER_CONFIGURATION(self) -> Any:
+        raise _refused("DEFAULT_GPU_CLUSTER_CONFIGURATION", "runs go to compute_target='local'")
 
     def update_dependencies(self, container_registry: Optional[str] = None, force: bool = False) -> None:
         raise _refused("update_dependencies", "environments are built on the nodes, without a registry")

@@ -46,6 +46,10 @@ class WebserviceDeploymentConfiguration:
                 f"{self.compute_type}: primary_key and secondary_key need auth_enabled=True."
             )
 
+    @classmethod
+    def validate_image(cls, image: Any) -> None:
+        raise NotYetAvailable("Images are not there: Model.deploy takes models and an InferenceConfig.")
+
     def print_deploy_configuration(self) -> None:
         """Print what was given, keys left out."""
         shown = ", ".join(

@@ -24,7 +24,9 @@ _FIRST_DISCOVERY_S = 5.0  # a new run's files are found at every look for this l
 _SETTLE_S = 0.1
 _FIRST_SAMPLE_S = 1.0
 _SAMPLE_S = 10.0
-_SHORTEST_WINDOW_S = 0.05  # the kernel counts processor time in ticks of 10 ms: a shorter look may see none pass
+_SHORTEST_WINDOW_S = (
+    0.05  # the kernel counts processor time in ticks of 10 ms: a shorter look may see none pass
+)
 
 
 class Shipping:

@@ -22,10 +22,10 @@ _DISPOSITION_PART = re.compile(r';\s*([a-zA-Z*]+)=(?:"((?:[^"\\]|\\.)*)"|([^;\s]
 _FRAMING = ("content-length", "connection", "transfer-encoding", "keep-alive", "upgrade", "trailer")
 
 
-def rawhttp(run: F) -> F:
+def rawhttp(func: F) -> F:
     """Mark `run` as one that takes an AMLRequest and answers an AMLResponse."""
-    setattr(run, MARK, True)
-    return run
+    setattr(func, MARK, True)
+    return func
 
 
 class Values(Dict[str, Any]):

@@ -76,3 +76,29 @@ def test_exceptions_can_stand_in_except_clauses() -> None:
 
 def test_isinstance_with_a_name_that_is_not_there_yet_is_false() -> None:
     in_a_script("from azureml.train.automl.run import AutoMLRun\nassert not isinstance(object(), AutoMLRun)")
+
+
+def test_modules_that_only_a_runtime_or_preview_of_v1_had_import_too() -> None:
+    in_a_script(
+        "from azureml._restclient.jasmine_client import JasmineClient\n"
+        "from azureml.automl.runtime.shared.score import constants, scoring\n"
+        "from azureml.automl.dnn.vision.common.model_export_utils import load_model\n"
+        "from azureml.interpret.scoring.scoring_explainer import TreeScoringExplainer, save\n"
+        "import azureml.train.automl.runtime._hts.hts_parameters\n"
+    )
+
+
+def test_a_misspelt_module_of_a_package_that_is_known_whole_is_an_import_error() -> None:
+    out = in_a_script(
+        "try:\n    import azureml.pipeline.croe\nexcept ImportError as error:\n    print('ImportError')"
+    )
+    assert out.strip() == "ImportError"
+
+
+def test_a_cluster_for_web_services_names_the_way_to_deploy_without_one() -> None:
+    out = in_a_script(
+        "from azureml.core.compute import AksCompute\n"
+        "try:\n    AksCompute.provisioning_configuration()\n"
+        "except NotImplementedError as error:\n    print(error)\n"
+    )
+    assert "AksWebservice.deploy_configuration()" in out
