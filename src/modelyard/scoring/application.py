@@ -72,7 +72,7 @@ class Application:
             self._check_key(head)
         act = methods.get("GET" if head.method == "HEAD" else head.method)
         if act is None:
-            allowed = ", ".join([*methods, "OPTIONS"]).encode("ascii")
+            allowed = ", ".join(dict.fromkeys([*methods, "OPTIONS"])).encode("ascii")
             words = "{} takes {}.".format(head.path, allowed.decode("ascii"))
             return plain(405, words, b"allow: " + allowed + b"\r\n")
         return act(request)
@@ -141,11 +141,9 @@ class Application:
             result = self._run.run(*arguments, **named)
         except Refused:
             raise
-        except (
-            Exception
-        ) as error:  # the user's code may raise anything; the client is told, the service goes on
-            return self._run_failed(error)
-        except SystemExit as error:
+        # The user's code may raise anything, SystemExit and a native library's panics included; the client is told,
+        # the service goes on.
+        except BaseException as error:
             return self._run_failed(error)
         finally:
             slot[telemetry.BUSY_SINCE_NS] = 0

@@ -12,6 +12,7 @@ from typing import Any, Dict, List
 from modelyard.wire import codec
 
 MAX_REPLICAS = 64
+INIT_TIMEOUT_S = 300.0
 # Changes of these fields are told to running replicas; a change of any other starts new ones.
 LIVE_FIELDS = ("auth_enabled", "keys", "replicas", "max_body_bytes", "scoring_timeout_s", "stop")
 
@@ -58,6 +59,15 @@ class ServiceConfig:
         """Names what a replica runs: replicas with the same digest need not be replaced by each other."""
         fields = {k: v for k, v in codec.to_json(self).items() if k not in LIVE_FIELDS}
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode("utf-8")).hexdigest()[:12]
+
+    @property
+    def init_timeout_s(self) -> float:
+        """How long importing the entry script and init() may take; v1's server has this variable for it."""
+        try:
+            given = float(self.variables.get("WORKER_TIMEOUT", ""))
+        except ValueError:
+            return INIT_TIMEOUT_S
+        return given if given > 0 else INIT_TIMEOUT_S
 
     @property
     def python_path(self) -> str:

@@ -34,7 +34,7 @@ Answer = Callable[[Request], Response]
 
 
 class Connection:
-    __slots__ = ("continued", "is_lingering", "last_s", "out", "reader", "request_s", "socket")
+    __slots__ = ("continued", "is_lingering", "is_queued", "last_s", "out", "reader", "request_s", "socket")
 
     def __init__(self, sock: socket.socket, max_body_bytes: int, now: float) -> None:
         self.socket = sock
@@ -44,6 +44,7 @@ class Connection:
         self.request_s = 0.0  # when the request that is arriving began; 0: none is
         self.continued = False
         self.is_lingering = False
+        self.is_queued = False  # the next request is in its buffer already
 
 
 class ConnectionLoop:
@@ -60,7 +61,7 @@ class ConnectionLoop:
         self._shared = shared
         self._slot = shared.slot(slot)
         self._listener: Optional[socket.socket] = listener
-        self._again: Deque[Connection] = deque()  # have another request in their buffer
+        self._again: Deque[Connection] = deque()  # those that are queued
         self._accept_at = 0.0  # when to look at the listener again after leaving it alone; 0: it is watched
         self._drain_until = 0.0
         self._stopping = False
@@ -96,6 +97,7 @@ class ConnectionLoop:
                     data()
             for _ in range(len(self._again)):
                 connection = self._again.popleft()
+                connection.is_queued = False
                 if connection.socket.fileno() >= 0 and not connection.out and not connection.is_lingering:
                     self._proceed(connection)
             now = time.monotonic()
@@ -162,6 +164,8 @@ class ConnectionLoop:
     # -- one connection
 
     def _read(self, connection: Connection) -> None:
+        if connection.is_queued:
+            return  # a client that sends ahead waits in the kernel's buffer, not in ours
         try:
             data = connection.socket.recv(RECEIVE_BYTES)
         except (BlockingIOError, InterruptedError):
@@ -228,7 +232,7 @@ class ConnectionLoop:
         elif close:
             self._finish(connection)
         elif connection.reader.received and connection.reader.head is None:
-            self._again.append(connection)
+            self._queue(connection)
 
     def _flush(self, connection: Connection) -> None:
         try:
@@ -246,7 +250,11 @@ class ConnectionLoop:
         if connection.is_lingering:
             self._finish(connection)
         else:
-            self._again.append(connection)
+            self._queue(connection)
+
+    def _queue(self, connection: Connection) -> None:
+        connection.is_queued = True
+        self._again.append(connection)
 
     def _finish(self, connection: Connection) -> None:
         """Say that nothing more comes, and wait for the client to close: closing a socket with unread bytes would

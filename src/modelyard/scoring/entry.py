@@ -84,6 +84,8 @@ class RunFunction:
 
     def __init__(self, run: Callable[..., Any]) -> None:
         self.run = run
+        if inspect.iscoroutinefunction(run) or inspect.isasyncgenfunction(run):
+            raise EntryError("run() is `async def`; it has to be a plain function that returns the answer.")
         self.is_raw = bool(getattr(run, raw_http.MARK, False))
         self.input_schema: Optional[Dict[str, Any]] = None
         self.output_schema: Optional[Dict[str, Any]] = None
@@ -138,7 +140,7 @@ class RunFunction:
         extra: Dict[str, Any] = {}
         if self.takes_headers:
             extra["request_headers"] = raw_http.AMLRequest(request).headers
-        if request.head.method == "GET":
+        if request.head.method in ("GET", "HEAD"):
             given = dict(parse_qsl(request.head.query, keep_blank_values=True)[::-1])
             if not self.takes_schema:
                 return [json.dumps(given)], extra
@@ -186,6 +188,8 @@ def _innermost_code(run: Any) -> Optional[types.CodeType]:
 
 def encode_result(result: Any) -> Response:
     """What `run()` returned, as an answer. Raises TypeError or ValueError when it cannot be written."""
+    if isinstance(result, (bytes, bytearray)):
+        return Response(200, bytes(result), b"content-type: application/octet-stream\r\n")
     if isinstance(result, raw_http.AMLResponse):
         return raw_http.to_response(result)
     if isinstance(result, dict) and "aml_response_headers" in result and "aml_response_body" in result:

@@ -18,7 +18,7 @@ def _is_within(path: str, directory: str) -> bool:
 def failing_line(error: BaseException, source_dir: str) -> str:
     """`score.py:12: KeyError: 'data'`, for the innermost frame inside `source_dir`; without such a frame only
     the exception. The path is relative to `source_dir`."""
-    words = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()[-1]
+    words = _in_one_line(error)
     if isinstance(error, SyntaxError) and error.filename and _is_within(error.filename, source_dir):
         place: Optional[Tuple[str, Optional[int]]] = (error.filename, error.lineno)
     else:
@@ -28,6 +28,15 @@ def failing_line(error: BaseException, source_dir: str) -> str:
         return words
     relative = os.path.relpath(os.path.realpath(place[0]), os.path.realpath(source_dir))
     return f"{relative}:{place[1]}: {words}"
+
+
+def _in_one_line(error: BaseException) -> str:
+    if isinstance(error, EntryError):
+        return str(error)
+    lines = traceback.format_exception_only(type(error), error)
+    # A syntax error's first lines show its place; other messages may have lines of their own.
+    words = lines[-1] if isinstance(error, SyntaxError) else "".join(lines)
+    return " ".join(words.split())
 
 
 def user_traceback(error: BaseException) -> str:
@@ -44,12 +53,14 @@ def user_traceback(error: BaseException) -> str:
     return "".join(trace.format())
 
 
-def init_error(error: BaseException, source_dir: str, what: str) -> Dict[str, str]:
+def init_error(error: BaseException, source_dir: str) -> Dict[str, str]:
     """A ServiceError in JSON: the revision cannot start because loading it or `init()` failed."""
     line = failing_line(error, source_dir)
+    if isinstance(error, EntryError):  # nothing of the user's has run, so there is no place to show
+        return {"code": "InitFailed", "message": line, "line": "", "traceback": ""}
     return {
         "code": "InitFailed",
-        "message": f"{what} failed: {line}",
+        "message": f"The entry script failed: {line}",
         "line": line,
         "traceback": user_traceback(error),
     }

@@ -7,6 +7,7 @@ It needs nothing from the keeper to go on answering.
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import gc
 import json
 import os
@@ -48,6 +49,9 @@ class ScoringHost:
     def serve(self) -> int:
         self._config = self._first_config()
         named = self._open_control_socket()
+        # A process that the user's code forks (multiprocessing does) must hold neither the port nor what the keeper knows
+        # this replica by.
+        _close_in_forks(self._keeper.socket, self._listener, named)
         began = time.monotonic()
         try:
             _, run = start_entry(self._config)
@@ -55,7 +59,7 @@ class ScoringHost:
             swagger = answers.swagger()
         # The user's code may raise anything, SystemExit included; the keeper is told what and where.
         except BaseException as error:
-            failure = faults.init_error(error, self._config.source_dir, "The entry script")
+            failure = faults.init_error(error, self._config.source_dir)
             sys.stderr.write("{}\n{}".format(failure["message"], failure["traceback"]))
             for channel in (self._keeper, *_waiting(named)):
                 channel.send({"state": "failed", "error": failure})
@@ -119,6 +123,14 @@ class ScoringHost:
         signal.set_wakeup_fd(self._waker.fileno())
         signal.signal(signal.SIGTERM, lambda *_: None)
         self._loop.selector.register(awake, read, lambda: self._on_signal(awake))
+        os.register_at_fork(after_in_child=self._leave_to_parent)
+
+    def _leave_to_parent(self) -> None:
+        """In a forked process: clients' connections end with the parent's, and SIGTERM is this process's alone."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for key in self._loop.selector.get_map().values():
+            key.fileobj.close()  # type: ignore[union-attr]  # sockets are all that is registered
 
     def _on_signal(self, awake: socket.socket) -> None:
         if signal.SIGTERM in awake.recv(64):
@@ -162,6 +174,14 @@ class ScoringHost:
             pass  # drained before, or the keeper tidied up
 
 
+def _close_in_forks(*sockets: socket.socket) -> None:
+    def close() -> None:
+        for each in sockets:
+            each.close()
+
+    os.register_at_fork(after_in_child=close)
+
+
 def _waiting(named: socket.socket) -> List[control.ControlChannel]:
     """Keepers that came while init() ran."""
     named.setblocking(False)
@@ -194,6 +214,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     os.set_inheritable(given.listen, False)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # standard streams of 3.7 and later
+    # A crash in native code leaves the Python line that led there in the log.
+    faulthandler.enable()
     host = ScoringHost(socket.socket(fileno=given.control), socket.socket(fileno=given.listen), given.slot)
     return host.serve()
 

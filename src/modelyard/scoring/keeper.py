@@ -177,7 +177,8 @@ class Keeper:
         self._retry_at = {what: at for what, at in self._retry_at.items() if what in kept or what == _PORT}
 
     def _keep_count(self, target: ServiceConfig, count: int, now: float) -> None:
-        mine = [r for r in self.replicas if r.digest == target.digest and r.state in ("starting", "ready")]
+        # One that has failed still counts until it is gone, when it is decided whether to try again.
+        mine = [r for r in self.replicas if r.digest == target.digest and r.state != "draining"]
         if len(mine) > count:
             mine.sort(key=lambda r: r.state == "ready")
             for one in mine[: len(mine) - count]:
@@ -218,6 +219,8 @@ class Keeper:
         return (limit_s if limit_s > 0 else 3600.0) + KILL_GRACE_S
 
     def _enforce_limits(self, one: replica.Replica, now: float) -> None:
+        if one.state == "starting":
+            self._limit_init(one, now)
         limit_s = self.wanted.scoring_timeout_s if self.wanted is not None else 0.0
         busy_since = self.telemetry.slot(one.slot)[telemetry.BUSY_SINCE_NS]
         overdue = limit_s > 0 and busy_since and now - busy_since / 1e9 > limit_s + KILL_GRACE_S
@@ -225,6 +228,18 @@ class Keeper:
             self.log.say(f"replica {one.pid} does not end by itself; killing it")
             one.kill_at_s = now + KILL_GRACE_S
             one.kill()
+
+    def _limit_init(self, one: replica.Replica, now: float) -> None:
+        mine = [c for c in (self.wanted, self.active) if c is not None and c.digest == one.digest]
+        limit_s = mine[0].init_timeout_s if mine else configuration.INIT_TIMEOUT_S
+        if now - one.since_s <= limit_s:
+            return
+        words = (
+            f"init() was not done after {limit_s:g} s; the log says where it was. "
+            "The environment variable WORKER_TIMEOUT gives it more seconds."
+        )
+        one.give_up({"code": "InitFailed", "message": words})
+        one.kill_at_s = now + KILL_GRACE_S
 
     # -- the listening socket
 
@@ -280,6 +295,7 @@ class Keeper:
         self.replicas.remove(one)
         self.selector.unregister(one.channel.socket)
         one.channel.close()
+        one.kill()  # what its user's code has started
         words = one.exit_words()
         self.telemetry.retire(one.slot)
         name = control.socket_name_of(one.revision, one.digest, one.slot, one.pid, one.started)

@@ -62,6 +62,15 @@ class Replica:
         self.enter("draining")
         self.kill_at_s = time.monotonic() + at_most_s
 
+    def give_up(self, error: Dict[str, str]) -> None:
+        """End one whose init() takes too long; SIGABRT makes it write to the log where it is."""
+        self.error = error
+        self.enter("failed")
+        try:
+            os.kill(self.pid, signal.SIGABRT)
+        except ProcessLookupError:
+            pass  # it has just ended
+
     def kill(self) -> None:
         """SIGKILL to it and whatever its user's code started in its session."""
         if self.process is None and control.process_started(self.pid) != self.started:

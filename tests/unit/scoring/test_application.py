@@ -112,11 +112,25 @@ def test_an_exception_is_told_with_its_line_but_without_the_traceback(
     assert "application.py" in logged
 
 
-def test_a_run_that_exits_does_not_end_the_service(serve: Callable[..., Ask]) -> None:
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
+def test_a_run_that_raises_anything_does_not_end_the_service(
+    serve: Callable[..., Ask], error: BaseException
+) -> None:
     def run(data: str) -> Any:
-        raise SystemExit(3)
+        raise error
 
     assert serve(run)().status == 500
+
+
+def test_all_lines_of_an_exceptions_message_are_told(serve: Callable[..., Ask]) -> None:
+    def run(data: str) -> Any:
+        raise ValueError("The feature names differ.\nUnseen at fit time:\n- petal")
+
+    assert b": ValueError: The feature names differ. Unseen at fit time: - petal" in serve(run)().body
+
+
+def test_head_is_answered_as_get_is(serve: Callable[..., Ask]) -> None:
+    assert serve(lambda data: json.loads(data))("HEAD", "/score?a=1").body == b'{"a": "1"}'
 
 
 class Tensor:
@@ -131,6 +145,7 @@ class Tensor:
     [
         ("text", b'"text"'),
         (None, b"null"),
+        (b"\x00\xff", b"\x00\xff"),
         ({"a": Tensor()}, b'{"a": [1, 2]}'),
         ({"aml_response_headers": {"X-A": "b"}, "aml_response_body": [1]}, b"[1]"),
         (AMLResponse("raw", 200), b"raw"),

@@ -194,6 +194,12 @@ def test_an_update_that_fails_leaves_the_old_revision_answering(service: Any) ->
         ("def init():\n    1 / 0\ndef run(d): return 1", "InitFailed", "score.py:2: ZeroDivisionError"),
         ("import os\nos._exit(7)", "Crashed", "exit code 7"),
         ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)", "Crashed", "SIGSEGV"),
+        ("def init(): pass\nasync def run(d): return 1", "InitFailed", "run() is `async def`; it has to be"),
+        (
+            "def init(): raise ValueError('one\\ntwo\\nthree')\ndef run(d): return 1",
+            "InitFailed",
+            "The entry script failed: score.py:1: ValueError: one two three",
+        ),
     ],
 )
 def test_a_first_start_that_fails_is_said(service: Any, script: str, code: str, words: str) -> None:
@@ -203,6 +209,29 @@ def test_a_first_start_that_fails_is_said(service: Any, script: str, code: str, 
     assert status["error"]["code"] == code
     assert words in status["error"]["message"]
     assert status["active_revision"] is None
+
+
+def test_a_crash_in_native_code_leaves_its_line_in_the_log(service: Any) -> None:
+    service.script("import ctypes\ndef init():\n    ctypes.string_at(0)\ndef run(d): return 1\n")
+    service.start()
+    service.wait("Failed")
+    assert 'score.py", line 3 in init' in service.log()
+
+
+def test_an_init_that_never_ends_is_ended_and_its_line_is_in_the_log(service: Any) -> None:
+    service.script("import time\ndef init():\n    time.sleep(3600)\ndef run(d): return 1\n")
+    service.start(variables={"WORKER_TIMEOUT": "1"})
+    status = service.wait("Failed")
+    assert status["error"]["code"] == "InitFailed"
+    assert "init() was not done after 1 s" in status["error"]["message"]
+    assert 'score.py", line 3 in init' in service.log()
+
+
+def test_a_failed_first_start_is_tried_once(service: Any) -> None:
+    service.script("import time, threading\ndef init():\n    1 / 0\ndef run(d): return 1\n")
+    service.start()
+    service.wait("Failed")
+    assert service.log().count("started replica") == 1
 
 
 def test_a_missing_python_and_a_bad_configuration_are_said(service: Any) -> None:
@@ -239,6 +268,46 @@ def test_a_killed_replica_is_replaced_and_costs_its_own_requests_only(service: A
         wait_until(lambda: killed not in service.pids() and len(service.pids()) == 2, "a new replica")
     assert len(during.failures) <= 4  # the requests in flight of four clients
     assert "SIGKILL" in service.log()
+
+
+def test_a_killed_replica_is_replaced_though_a_process_that_it_forked_lives_on(service: Any) -> None:
+    service.script(
+        """
+        import os, time
+        def init():
+            global child
+            child = os.fork()
+            if child == 0:
+                time.sleep(3600)  # holds every socket that the replica has
+        def run(d):
+            return [os.getpid(), child]
+        """
+    )
+    service.start()
+    service.wait()
+    pid, child = service.score(0)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: service.pids() not in ([], [pid]), "another replica", 20)
+    assert service.score(0)[0] != pid
+    wait_until(lambda: not is_alive(child), "the forked process to be gone", 20)
+
+
+def test_a_run_may_use_a_pool_of_processes(service: Any) -> None:
+    service.script(
+        """
+        import json, multiprocessing, os
+        def init(): pass
+        def work(n): return n * n
+        def run(d):
+            with multiprocessing.get_context("fork").Pool(2) as pool:  # leaving it sends SIGTERM to its processes
+                return [os.getpid(), pool.map(work, json.loads(d))]
+        """
+    )
+    service.start()
+    service.wait()
+    answers = [service.score([1, 2, 3]) for _ in range(4)]
+    assert {tuple(squares) for _, squares in answers} == {(1, 4, 9)}
+    assert len({pid for pid, _ in answers}) == 1
 
 
 def test_a_replica_that_keeps_crashing_makes_the_service_unhealthy(service: Any) -> None:
