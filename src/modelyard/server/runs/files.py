@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from modelyard.server.artifacts import paths
+from modelyard.server.artifacts import named_files, paths
 from modelyard.server.artifacts.service import ArtifactService
 from modelyard.server.kernel import events
 from modelyard.server.kernel.clock import Clock
 from modelyard.server.kernel.db import Database, Tx
-from modelyard.server.kernel.errors import Conflict, NotFound
+from modelyard.server.kernel.errors import NotFound
 from modelyard.server.runs import files_store, rules, store
 from modelyard.server.runs.creation import no_such_run
+from modelyard.server.runs.files_store import files
 from modelyard.wire.artifacts import FileEntry, FileInfo, FilesAdd
 
 _PIECE = 1 << 20
@@ -42,9 +43,9 @@ class RunFiles:
             if row is None:
                 raise no_such_run(run_id)
             self._artifacts.check_held(tx, body.entries, workspace_id)
-            new = _new(tx, run_id, body)
+            new = files.new(tx, run_id, body.entries, body.overwrite, f"Run {run_id!r}")
             now = self._clock.now()
-            files_store.put(tx, run_id, new, now)
+            files.put(tx, run_id, new, now)
             files_store.drop_logs(tx, run_id, [e.path for e in body.entries])
             events.touch(tx, run_id, *(log_topic(run_id, e.path) for e in body.entries[:1000]))
             if new:
@@ -60,9 +61,7 @@ class RunFiles:
         """Files, and the logs that still grow, by path."""
         with self._db.read() as tx:
             self._check(tx, workspace_id, run_id)
-            found = [
-                FileInfo(r.path, r.size, r.created_at, r.hash) for r in files_store.below(tx, run_id, "")
-            ]
+            found = [FileInfo(r.path, r.size, r.created_at, r.hash) for r in files.below(tx, run_id, "")]
             live = [FileInfo(r.name, r.size, r.created_at, live=True) for r in files_store.logs(tx, run_id)]
         return sorted([*found, *live], key=lambda f: f.path)
 
@@ -83,8 +82,8 @@ class RunFiles:
         paths.check(path)
         with self._db.read() as tx:
             self._check(tx, workspace_id, run_id)
-            row = files_store.by_paths(tx, run_id, [path]).get(path)
-        return None if row is None else next(files_store.entries([row]))
+            row = files.by_paths(tx, run_id, [path]).get(path)
+        return None if row is None else next(named_files.entries([row]))
 
     def under(self, workspace_id: str, run_id: str, path: str) -> list[FileEntry]:
         """The file at `path`, or all files below that directory, with their whole paths. Raises NotFound, Invalid."""
@@ -95,11 +94,10 @@ class RunFiles:
             path = ""
         with self._db.read() as tx:
             self._check(tx, workspace_id, run_id)
-            exact = files_store.by_paths(tx, run_id, [path]) if path else {}
-            rows = list(exact.values()) or files_store.below(tx, run_id, path)
+            rows = files.at(tx, run_id, path)
             if not rows:
                 raise self._no_such_file(tx, run_id, path)
-        return list(files_store.entries(rows))
+        return list(named_files.entries(rows))
 
     def read(self, entry: FileEntry, start: int, length: int) -> bytes:
         return b"".join(self._artifacts.read(entry.hash, start, length))
@@ -127,7 +125,7 @@ class RunFiles:
         near = ""
         directory = path.rpartition("/")[0]
         while True:
-            rows = files_store.below(tx, run_id, directory)
+            rows = files.below(tx, run_id, directory)
             if rows or not directory:
                 break
             directory = directory.rpartition("/")[0]
@@ -139,33 +137,3 @@ class RunFiles:
 
 def log_topic(run_id: str, path: str) -> str:
     return f"log:{run_id}:{path}"
-
-
-def _new(tx: Tx, run_id: str, body: FilesAdd) -> list[FileEntry]:
-    """Those that have to be written. Raises Conflict for what is in their way."""
-    there = files_store.by_paths(tx, run_id, [e.path for e in body.entries])
-    changed = [e for e in body.entries if e.path not in there or there[e.path].hash != e.hash]
-    taken = [e for e in changed if e.path in there]
-    if taken and not body.overwrite:
-        raise Conflict(
-            "file_exists",
-            f"Run {run_id!r} has a file {taken[0].path!r} already, with other content. Choose another path, or ask to "
-            "overwrite it.",
-            paths=[e.path for e in taken[:100]],
-        )
-    parents = {parent for e in changed for parent in _parents(e.path)}
-    for parent in files_store.by_paths(tx, run_id, parents):
-        raise Conflict(
-            "file_exists", f"Run {run_id!r} has a file {parent!r}, so nothing can be put below it."
-        )
-    for entry in changed:
-        if entry.path not in there and files_store.has_below(tx, run_id, entry.path):
-            raise Conflict(
-                "file_exists", f"Run {run_id!r} has files below {entry.path!r}, so it can't be a file."
-            )
-    return changed
-
-
-def _parents(path: str) -> Sequence[str]:
-    parts = path.split("/")
-    return ["/".join(parts[:n]) for n in range(1, len(parts))]

@@ -2,70 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from modelyard.server.artifacts.named_files import NamedFiles
 from modelyard.server.kernel.db import Tx
-from modelyard.server.runs.tables import files, log_chunks, streams
-from modelyard.wire.artifacts import FileEntry
+from modelyard.server.runs import tables
+from modelyard.server.runs.tables import log_chunks, streams
 
 Row = sa.Row[Any]
 _MANY = 500
 
 
-def by_paths(tx: Tx, run_id: str, paths: Iterable[str]) -> dict[str, Row]:
-    """The files among these paths that are there."""
-    wanted = list(paths)
-    found: dict[str, Row] = {}
-    for start in range(0, len(wanted), _MANY):
-        query = sa.select(files).where(
-            files.c.run_id == run_id, files.c.path.in_(wanted[start : start + _MANY])
-        )
-        found.update((row.path, row) for row in tx.execute(query))
-    return found
-
-
-def below(tx: Tx, run_id: str, directory: str) -> list[Row]:
-    """The files below a directory; all of them for an empty one."""
-    query = sa.select(files).where(files.c.run_id == run_id)
-    if directory:
-        query = query.where(*_range(tx, directory))
-    return sorted(tx.execute(query), key=lambda row: str(row.path))
-
-
-def has_below(tx: Tx, run_id: str, directory: str) -> bool:
-    query = sa.select(files.c.path).where(files.c.run_id == run_id, *_range(tx, directory))
-    return tx.execute(query.limit(1)).first() is not None
-
-
-def _range(tx: Tx, directory: str) -> tuple[sa.ColumnElement[bool], ...]:
-    # "0" follows "/" in ASCII; PostgreSQL may sort by a language's rules, hence the plain order asked for.
-    path = files.c.path if tx.dialect.name == "sqlite" else sa.collate(files.c.path, "C")
-    return (path >= directory + "/", path < directory + "0")
-
-
-def put(tx: Tx, run_id: str, entries: Sequence[FileEntry], now: float) -> None:
-    """Add files, in place of those that have these paths."""
-    if not entries:
-        return
-    tx.execute(
-        sa.delete(files).where(files.c.run_id == run_id, files.c.path == sa.bindparam("gone")),
-        [{"gone": e.path} for e in entries],
-    )
-    rows = [
-        {
-            "run_id": run_id,
-            "path": e.path,
-            "hash": e.hash,
-            "size": e.size,
-            "executable": e.executable,
-            "created_at": now,
-        }
-        for e in entries
-    ]
-    tx.execute(sa.insert(files), rows)
+files = NamedFiles(tables.files, "run_id")
 
 
 def drop_logs(tx: Tx, run_id: str, paths: Sequence[str]) -> None:
@@ -108,7 +59,3 @@ def read_log(tx: Tx, run_id: str, path: str, offset: int, limit: int) -> bytes:
     )
     pieces = [bytes(data)[max(0, offset - start) :] for start, data in tx.execute(query)]
     return b"".join(pieces)[:limit]
-
-
-def entries(rows: Iterable[Row]) -> Iterator[FileEntry]:
-    return (FileEntry(row.path, row.hash, row.size, row.executable) for row in rows)

@@ -45,7 +45,7 @@ class RunLogs:
         def write(tx: Tx) -> Offset:
             if not rules.is_run_id(run_id) or not store.exists(tx, workspace_id, run_id):
                 raise no_such_run(run_id)
-            kept = files_store.by_paths(tx, run_id, [path]).get(path)
+            kept = files_store.files.by_paths(tx, run_id, [path]).get(path)
             if kept is not None:
                 return Offset(max(offset + len(chunk), kept.size))  # the whole of it is here as a file
             held = metrics_store.stream_size(tx, run_id, "log", path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from modelyard.server.artifacts import named_files
 from modelyard.server.kernel.db import metadata
 
 experiments = sa.Table(
@@ -103,11 +104,7 @@ files = sa.Table(
     "run_files",
     metadata,
     sa.Column("run_id", sa.String, sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("path", sa.String, primary_key=True),
-    sa.Column("hash", sa.String, nullable=False),
-    sa.Column("size", sa.BigInteger, nullable=False),
-    sa.Column("executable", sa.Boolean, nullable=False),
-    sa.Column("created_at", sa.Float, nullable=False),
+    *named_files.columns(),
     sqlite_with_rowid=False,
 )
 
