@@ -17,11 +17,11 @@ _EXPLAIN = "interpret-community or shap in the script itself, and Run.upload_fil
 _NEAREST = (
     ("azureml.core.dataset", "pass the path of the data as a script argument, or keep it beside the script"),
     ("azureml.core.Dataset", "pass the path of the data as a script argument, or keep it beside the script"),
+    ("azureml.data.data_reference", "Workspace.get_default_datastore().download(…) inside the run"),
+    ("azureml.data.DataReference", "Workspace.get_default_datastore().download(…) inside the run"),
     ("azureml.data", "pass the path of the data as a script argument, or keep it beside the script"),
     ("azureml.dataprep", "pandas in the script itself"),
     ("azureml.opendatasets", "a file that the script reads itself"),
-    ("azureml.core.datastore", "Run.upload_file and Run.download_file for files, Model.register for models"),
-    ("azureml.core.Datastore", "Run.upload_file and Run.download_file for files, Model.register for models"),
     ("azureml.core.keyvault", "RunConfiguration.environment_variables"),
     ("azureml.core.Keyvault", "RunConfiguration.environment_variables"),
     ("azureml.pipeline", "one Experiment.submit per step, or Run.submit_child from a driving script"),

@@ -34,6 +34,7 @@ _MODULES = {
     "modelyard.environments": ("Environment", "PythonSection", "DockerSection"),
     "modelyard.environment_sections": ("DEFAULT_CPU_IMAGE", "DEFAULT_GPU_IMAGE"),
     "modelyard.conda_dependencies": ("CondaDependencies",),
+    "modelyard.data.datastore": ("Datastore",),
     "modelyard.models": ("Model",),
     "modelyard.endpoints": (
         "AciWebservice",

@@ -246,13 +246,16 @@ class Workspace(CloudWorkspace):
         return Run.get(self, run_id)
 
     def get_default_datastore(self) -> Any:
-        raise errors.NotYetAvailable(
-            "Datastores are not there yet. Files travel in the source directory of a run, as run files "
-            "(run.upload_file, run.download_file) or as registered models (Model.register)."
-        )
+        """The datastore that every workspace begins with, `workspaceblobstore`."""
+        from modelyard.data.datastore import Datastore  # as in get_run
+
+        return Datastore.get_default(self)
 
     def set_default_datastore(self, name: str) -> None:
-        self.get_default_datastore()
+        """Raises NotFound for a name that is not there. There is only one yet, and it is the default already."""
+        from modelyard.data.datastore import Datastore  # as in get_run
+
+        Datastore.get(self, name)
 
     def get_default_keyvault(self) -> Any:
         raise errors.NotYetAvailable(
@@ -274,6 +277,13 @@ class Workspace(CloudWorkspace):
         from modelyard.experiment import Experiment  # as in get_run
 
         return {one.name: one for one in Experiment.list(self)}
+
+    @property
+    def runs(self) -> Mapping[str, Any]:
+        """All runs by id, newest first; read as they are asked for. v1 had them by experiment only."""
+        from modelyard.runs.history import Runs  # as in get_run
+
+        return Runs(self)
 
     @property
     def models(self) -> Mapping[str, Any]:
@@ -302,7 +312,9 @@ class Workspace(CloudWorkspace):
 
     @property
     def datastores(self) -> Mapping[str, Any]:
-        return {}
+        from modelyard.data.datastore import datastores  # as in get_run
+
+        return datastores(self)
 
     @property
     def datasets(self) -> Mapping[str, Any]:

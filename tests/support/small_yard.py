@@ -1,4 +1,4 @@
-"""A yard of the lowest slices only (workspaces, artifacts, models), listening on a real socket in this process."""
+"""A yard of the lowest slices only (workspaces, artifacts, data, models), listening on a real socket in this process."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import sqlalchemy as sa
 import uvicorn
 from services import wait_until
 from starlette.applications import Starlette
@@ -18,6 +19,8 @@ from starlette.responses import Response
 from modelyard._client import Client
 from modelyard.server.artifacts import api as artifacts_api
 from modelyard.server.artifacts.service import ArtifactService
+from modelyard.server.data import api as data_api
+from modelyard.server.data.service import DataService
 from modelyard.server.kernel import http, security
 from modelyard.server.kernel.auth import Identity, Kind, issue
 from modelyard.server.kernel.blobs import open_store
@@ -38,7 +41,9 @@ class SmallYard:
     clock: ManualClock
     workspaces: WorkspaceService
     artifacts: ArtifactService
+    data: DataService
     models: ModelService
+    tables: list[sa.Table]  # of the slices that were loaded when it was made
     url: str = ""
     clients: dict[str, Client] = field(default_factory=dict)
 
@@ -60,10 +65,12 @@ class SmallYard:
 
     def reset(self) -> None:
         """As new, but for the blobs on disk, which no row tells of any more."""
-        self.db.write(lambda tx: [tx.execute(table.delete()) for table in metadata.sorted_tables])
+        self.db.write(lambda tx: [tx.execute(table.delete()) for table in self.tables])
         self.workspaces.__init__(self.db, self.clock)  # type: ignore[misc]  # the routes hold these objects
         self.models.__init__(self.db, self.clock, self.artifacts)  # type: ignore[misc]
-        self.workspaces.on_delete += [self.artifacts.forget_workspace, self.models.forget_workspace]
+        self.workspaces.on_create.append(self.data.begin_workspace)
+        for slice_ in (self.models, self.data, self.artifacts):
+            self.workspaces.on_delete.append(slice_.forget_workspace)
         self.workspaces.ensure_default()
 
     def keep(self, *contents: bytes, workspace: str = "default") -> list[FileEntry]:
@@ -88,9 +95,10 @@ def small_yard(home: Path) -> Iterator[SmallYard]:
     db = Database(f"sqlite:///{home / 'yard.db'}")
     workspaces = WorkspaceService(db, clock)
     artifacts = ArtifactService(db, clock, open_store(f"file://{home / 'blobs'}", home / "staging"))
+    data = DataService(db, clock, artifacts)
     models = ModelService(db, clock, artifacts)
     metadata.create_all(db.engine)
-    yard = SmallYard(home, db, clock, workspaces, artifacts, models)
+    yard = SmallYard(home, db, clock, workspaces, artifacts, data, models, metadata.sorted_tables)
 
     async def refused(_request: Request, error: Exception) -> Response:
         assert isinstance(error, ProblemError)
@@ -99,6 +107,7 @@ def small_yard(home: Path) -> Iterator[SmallYard]:
     routes = [
         *workspaces_api.routes(workspaces).items,
         *artifacts_api.routes(artifacts).items,
+        *data_api.routes(data).items,
         *models_api.routes(models).items,
     ]
     app = Starlette(

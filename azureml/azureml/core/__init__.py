@@ -18,8 +18,13 @@ _names = names_of(__name__)
 
 
 def __getattr__(name):
-    if name == "Webservice":  # endpoints are wanted only by those who deploy; a training script starts faster
+    # Wanted only by those who deploy or bring data; a training script starts faster without.
+    if name == "Webservice":
         from modelyard.endpoints import Webservice
 
         return Webservice
+    if name == "Datastore":
+        from modelyard.data.datastore import Datastore
+
+        return Datastore
     return _names(name)

@@ -26,6 +26,7 @@ COMMANDS = {
     "run": ("modelyard.cli.run:run", "Runs: submit a script, follow it, read what it left."),
     "environment": ("modelyard.cli.environment:environment", "Environments and their builds."),
     "compute": ("modelyard.cli.compute:compute", "Compute targets."),
+    "datastore": ("modelyard.cli.datastore:datastore", "Datastores: files of a workspace, by path."),
     "model": ("modelyard.cli.model:model", "Registered models."),
     "endpoint": ("modelyard.cli.endpoint:endpoint", "Web services: deploy a model and score with it."),
     "completion": ("modelyard.cli.completion:completion", "Print the completion script of a shell."),

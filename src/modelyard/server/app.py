@@ -17,6 +17,8 @@ from modelyard.server.artifacts import api as artifacts_api
 from modelyard.server.artifacts.service import ArtifactService
 from modelyard.server.compute import api as compute_api
 from modelyard.server.compute.service import ComputeService
+from modelyard.server.data import api as data_api
+from modelyard.server.data.service import DataService
 from modelyard.server.endpoints import api as endpoints_api
 from modelyard.server.endpoints.reconcile import LostServices
 from modelyard.server.endpoints.service import EndpointService
@@ -75,6 +77,7 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
 
     workspaces = WorkspaceService(db, clock)
     artifacts = ArtifactService(db, clock, blobs)
+    data = DataService(db, clock, artifacts)
     environments = EnvironmentService(db, clock, hub)
     compute = ComputeService(db, clock, hub, slots=settings.slots or os.cpu_count() or 1)
     models = ModelService(db, clock, artifacts)
@@ -89,7 +92,8 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
     models.in_use = endpoints.using_model
     runs.plug_targets(compute.target)
     workspaces.blockers += [runs.active_in, endpoints.serving_in]
-    for slice_ in (endpoints, runs, models, environments, artifacts):
+    workspaces.on_create.append(data.begin_workspace)
+    for slice_ in (endpoints, runs, models, environments, data, artifacts):
         workspaces.on_delete.append(slice_.forget_workspace)
     compute.add_source(runs.source())
     compute.add_source(endpoints.source())
@@ -102,6 +106,7 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
     for collected in (
         workspaces_api.routes(workspaces),
         artifacts_api.routes(artifacts),
+        data_api.routes(data),
         environments_api.routes(environments),
         compute_api.routes(compute),
         models_api.routes(models),

@@ -102,3 +102,15 @@ def test_a_cluster_for_web_services_names_the_way_to_deploy_without_one() -> Non
         "except NotImplementedError as error:\n    print(error)\n"
     )
     assert "AksWebservice.deploy_configuration()" in out
+
+
+def test_the_datastore_is_one_thing_under_all_its_paths() -> None:
+    in_a_script(
+        "import azureml.core, modelyard\n"
+        "from azureml.core.datastore import Datastore\n"
+        "from azureml.data import AzureBlobDatastore\n"
+        "from azureml.data.azure_storage_datastore import AzureBlobDatastore as by_module\n"
+        "from azureml.data.datapath import DataPath\n"
+        "assert azureml.core.Datastore is Datastore is modelyard.Datastore\n"
+        "assert AzureBlobDatastore is by_module\n"
+    )

@@ -306,7 +306,7 @@ def test_metrics_of_forked_processes_arrive(run: Run) -> None:
 def test_what_is_not_there_yet_names_what_works(run: Run, workspace: Workspace) -> None:
     for call in (
         lambda: run.get_secret("x"),
-        workspace.get_default_datastore,
+        workspace.get_default_datastore().as_mount,
         workspace.get_mlflow_tracking_uri,
     ):
         with pytest.raises(NotImplementedError) as caught:
@@ -318,3 +318,18 @@ def test_runs_show_themselves(run: Run, experiment: Experiment) -> None:
     assert repr(run) == f"Run(Experiment: explore,\nId: {run.id},\nType: None,\nStatus: Running)"
     assert run.id in run._repr_html_()
     assert "explore" in experiment._repr_html_()
+
+
+def test_a_workspaces_runs_are_a_mapping_that_is_read_as_it_is_used(
+    workspace: Workspace, experiment: Experiment, run: Run
+) -> None:
+    child = run.child_run()
+    other = Experiment(workspace, "other").start_logging(snapshot_directory=None)
+    assert list(workspace.runs) == [other.id, child.id, run.id]
+    assert workspace.runs[run.id] == run
+    assert run.id in workspace.runs
+    assert "nothing" not in workspace.runs
+    assert "no such id!" not in workspace.runs
+    assert len(workspace.runs) == 3
+    assert [made.experiment.name for made in workspace.runs.values()] == ["other", "explore", "explore"]
+    assert dict(workspace.runs.items())[child.id].parent == run

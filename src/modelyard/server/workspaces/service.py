@@ -27,7 +27,8 @@ class WorkspaceService:
     """Creates, finds and deletes workspaces.
 
     `blockers` are asked before a workspace is deleted: each answers a sentence naming what is still active in it, or
-    nothing. `on_delete` take away what their slice keeps for it, in the same transaction.
+    nothing. `on_create` give a new workspace what their slice wants it to begin with, `on_delete` take away what their
+    slice keeps for it, both in the same transaction.
     """
 
     def __init__(self, db: Database, clock: Clock) -> None:
@@ -35,6 +36,7 @@ class WorkspaceService:
         self._clock = clock
         self._known: dict[str, tuple[str, float]] = {}  # name -> id, good until
         self.blockers: list[Callable[[Tx, str], str]] = []
+        self.on_create: list[Callable[[Tx, str], None]] = []
         self.on_delete: list[Callable[[Tx, str], None]] = []
 
     def id_of(self, name: str) -> str:
@@ -74,6 +76,8 @@ class WorkspaceService:
                         f"Workspace {body.name!r} exists already. Choose another name, or create it with exist_ok.",
                     )
                 return _found(store.by_name(tx, body.name), body.name)
+            for begin in self.on_create:
+                begin(tx, info.id)
             self._publish(tx, "workspace.created", info, actor)
             return info
 

@@ -23,6 +23,29 @@ def upgrade() -> None:
         batch_op.create_index("blobs_hash", ["hash"], unique=False)
 
     op.create_table(
+        "datastores",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("workspace_id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("type", sa.String(), nullable=False),
+        sa.Column("is_default", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("workspace_id", "name", name="datastores_name"),
+    )
+    op.create_table(
+        "datastore_files",
+        sa.Column("datastore_id", sa.String(), nullable=False),
+        sa.Column("path", sa.String(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("executable", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(["datastore_id"], ["datastores.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("datastore_id", "path"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "endpoints",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("workspace_id", sa.String(), nullable=False),

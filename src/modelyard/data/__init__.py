@@ -1,0 +1,1 @@
+"""Data of a workspace: its datastores."""

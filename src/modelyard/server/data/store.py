@@ -1,0 +1,39 @@
+"""SQL of the data slice: wire dataclasses in and out."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from modelyard.server.artifacts.named_files import NamedFiles
+from modelyard.server.data import tables
+from modelyard.server.data.tables import datastores
+from modelyard.server.kernel.db import Tx
+from modelyard.wire.data import DatastoreInfo
+
+files = NamedFiles(tables.files, "datastore_id")
+
+
+def add(tx: Tx, datastore_id: str, workspace_id: str, info: DatastoreInfo) -> None:
+    tx.execute(
+        sa.insert(datastores).values(
+            id=datastore_id,
+            workspace_id=workspace_id,
+            name=info.name,
+            type=info.type,
+            is_default=info.is_default,
+            created_at=info.created_at,
+        )
+    )
+
+
+def every(tx: Tx, workspace_id: str) -> list[tuple[str, DatastoreInfo]]:
+    """Id and description of each, by name."""
+    query = sa.select(datastores).where(datastores.c.workspace_id == workspace_id).order_by(datastores.c.name)
+    return [
+        (row.id, DatastoreInfo(row.name, row.type, row.is_default, row.created_at))
+        for row in tx.execute(query)
+    ]
+
+
+def forget_workspace(tx: Tx, workspace_id: str) -> None:
+    tx.execute(sa.delete(datastores).where(datastores.c.workspace_id == workspace_id))
