@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import click
+
 from modelyard._client import Client, discover, path
 from modelyard.workspace import DEFAULT_WORKSPACE, Workspace
 
@@ -36,12 +38,18 @@ def open_workspace(name: str | None) -> Workspace:
 def ask(workspace: Workspace, kind: type[T], *parts: Any, query: Mapping[str, Any] | None = None) -> T:
     """GET something of the workspace as its wire type: what lists and `--output json` show."""
     given = {k: v for k, v in (query or {}).items() if v not in (None, "", (), [])}
-    answer: T = workspace._client.request("GET", workspace._path(*parts), query=given, kind=kind)
+    answer: T = workspace._client.request("GET", _address(workspace, parts), query=given, kind=kind)
     return answer
 
 
 def change(workspace: Workspace, method: str, kind: type[T] | None, body: Any, *parts: Any) -> Any:
-    return workspace._client.request(method, workspace._path(*parts), body, kind=kind)
+    return workspace._client.request(method, _address(workspace, parts), body, kind=kind)
+
+
+def _address(workspace: Workspace, parts: tuple[Any, ...]) -> str:
+    if "" in parts:  # as of an unset variable; the address would be the whole collection's
+        raise click.UsageError("a name is empty")
+    return workspace._path(*parts)
 
 
 def yard_wide(kind: type[T], *parts: Any, query: Mapping[str, Any] | None = None) -> T:

@@ -11,7 +11,6 @@ import click
 
 from modelyard.cli import endpoint_deploy
 from modelyard.cli.connection import ask, change, open_workspace
-from modelyard.cli.failures import FAILED, Failure
 from modelyard.cli.lazy import YardGroup, workspace_option
 from modelyard.cli.output import print_items, print_json, print_record, say, waiting, wants_json, when
 from modelyard.cli.values import pairs
@@ -67,7 +66,10 @@ def score(name: str, data: str | None, file: str | None, workspace: str | None) 
     service = Webservice(open_workspace(workspace), name)
     answer = service.run(body)
     # The service's answer is what was asked for, so it goes out as it came, with or without --output json.
-    click.echo(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
+    if isinstance(answer, bytes):
+        click.echo(answer, nl=False)
+    else:
+        click.echo(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
 
 
 @endpoint.command()
@@ -109,7 +111,7 @@ def keys(name: str, regenerate: str | None, value: str, workspace: str | None) -
 @endpoint.command()
 @click.argument("name")
 @click.option("--model", "models", multiple=True, metavar="NAME[:VERSION]", help="Serve these instead.")
-@click.option("--replicas", type=click.IntRange(1, 256))
+@click.option("--replicas", type=click.IntRange(1, endpoint_deploy.MAX_REPLICAS))
 @click.option("--auth/--no-auth", default=None, help="Turn keys on or off.")
 @click.option("--reload", is_flag=True, help="Start the scoring processes anew, without dropping a request.")
 @click.option("--description")
@@ -123,6 +125,7 @@ def update(
     """Change a web service; the new revision takes over when it is healthy. New code: endpoint deploy --overwrite."""
     import dataclasses
 
+    from modelyard.endpoints import Webservice
     from modelyard.wire.endpoints import EndpointInfo, EndpointUpdate
 
     opened = open_workspace(workspace)
@@ -136,12 +139,11 @@ def update(
         spec=dataclasses.replace(info.spec, **changed) if changed else None, reload=reload, auth_enabled=auth,
         description=description, set_tags=pairs(tags, "--tag"), remove_tags=list(remove_tag),
     )  # fmt: skip
-    info = change(opened, "PATCH", EndpointInfo, body, "endpoints", name)
-    with waiting(f"Updating {name}"):
-        info = endpoint_deploy.settle(opened, name, info.revision)
-    endpoint_deploy.print_endpoint(info)
-    if info.state.value not in ("Healthy", "Transitioning"):
-        raise Failure(f"{name} is {info.state.value}: {info.state_reason}", FAILED)
+    change(opened, "PATCH", EndpointInfo, body, "endpoints", name)
+    if body.spec is not None or reload or auth is not None:
+        with waiting(f"Updating {name}"):
+            endpoint_deploy.wait_for(Webservice(opened, name), f"{name} was not updated")
+    endpoint_deploy.print_endpoint(endpoint_deploy.info_of(opened, name))
 
 
 @endpoint.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from modelyard.cli.lazy import YardCommand, workspace_option
 from modelyard.cli.output import print_record, say, waiting, when
 from modelyard.cli.values import environment_of, environment_options, name_and_version, pairs
 
-_SETTLE_S = 1800.0  # an environment may be built first
+MAX_REPLICAS = 64  # as the yard's own rule
 
 
 @click.command(cls=YardCommand)
@@ -27,7 +26,9 @@ _SETTLE_S = 1800.0  # an environment may be built first
     "--source-directory", type=click.Path(exists=True, file_okay=False), help="What travels with it."
 )
 @environment_options
-@click.option("--replicas", type=click.IntRange(1, 256), default=None, help="Scoring processes. Default: 1.")
+@click.option(
+    "--replicas", type=click.IntRange(1, MAX_REPLICAS), default=None, help="Scoring processes. Default: 1."
+)
 @click.option("--auth/--no-auth", default=None, help="Ask callers for a key.")
 @click.option("--port", type=click.IntRange(0, 65535), default=None, help="Default: a free one, kept.")
 @click.option(
@@ -67,7 +68,7 @@ def deploy(name: str, **options: Any) -> None:
             overwrite=options["overwrite"],
         )  # fmt: skip
         if options["wait"]:
-            _wait(service, name)
+            wait_for(service, f"{name} was not deployed")
     print_endpoint(info_of(workspace, name))
 
 
@@ -160,7 +161,7 @@ def _check(
             service = Model.deploy(
                 workspace, trial, models, inference_config=inference, deployment_config=once
             )
-            _wait(service, name)
+            wait_for(service, f"{name} was not deployed")
         say("init() succeeded.")
         body = Path(sample).read_bytes() if sample else _declared_sample(service)
         if body is None:
@@ -182,42 +183,26 @@ def _declared_sample(service: Any) -> bytes | None:
     try:
         with urllib.request.urlopen(service.swagger_uri, timeout=10) as answer:  # noqa: S310  # the yard's own word
             document = json.load(answer)
-        example = document["definitions"]["ServiceInput"]["example"]
+        example = document["components"]["schemas"]["ServiceInput"]["example"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return json.dumps(example).encode()
 
 
-def _wait(service: Any, name: str) -> None:
+def wait_for(service: Any, otherwise: str) -> None:
+    """Until the newest revision answers; `otherwise` begins the message that says why it does not."""
     from modelyard import errors
 
     try:
         service.wait_for_deployment(show_output=False)
     except errors.WebserviceException as error:
-        raise Failure(f"{name} was not deployed: {error.message}", FAILED) from error
+        raise Failure(f"{otherwise}: {error.message}", FAILED) from error
 
 
 def info_of(workspace: Any, name: str) -> Any:
     from modelyard.wire.endpoints import EndpointInfo
 
     return ask(workspace, EndpointInfo, "endpoints", name)
-
-
-def settle(workspace: Any, name: str, revision: int) -> Any:
-    """Wait until that revision answers, or is known not to."""
-    from modelyard.wire.endpoints import EndpointInfo
-
-    info = info_of(workspace, name)
-    deadline = time.monotonic() + _SETTLE_S
-    while info.state.value == "Transitioning" or (
-        info.state.value == "Healthy" and info.active_revision != revision
-    ):
-        if time.monotonic() > deadline:
-            break
-        info = ask(
-            workspace, EndpointInfo, "endpoints", name, query={"wait_version": info.version, "wait_s": 20}
-        )
-    return info
 
 
 def print_endpoint(info: Any) -> None:

@@ -93,6 +93,8 @@ def _code_of(error: Exception) -> int:
     status = getattr(error, "status", None)
     if isinstance(error, errors.YardUnavailable):
         return UNREACHABLE
+    if getattr(error, "code", None) == "scoring_failed":
+        return FAILED  # the status is the web service's own, not the yard's
     if isinstance(error, errors.NotFound) or status == 404:
         return NOT_FOUND
     if (
@@ -100,7 +102,7 @@ def _code_of(error: Exception) -> int:
         or status == 409
     ):
         return REFUSED
-    if isinstance(error, errors.UserErrorException):
+    if isinstance(error, errors.UserErrorException) or status == 422:
         return USAGE
     return FAILED
 
