@@ -1,6 +1,6 @@
 """Background work by leases: what is due, act on it with no transaction open, apply guarded by a fencing token.
 
-The same on one process and on many: a process that lost its lease finds a higher fence at `apply` and gives up.
+The same on one process and on many: a process that lost its lease finds another fence at `apply` and gives up.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import sqlalchemy as sa
 
 from modelyard.server.kernel.clock import Clock
 from modelyard.server.kernel.db import Database, Tx, insert, metadata
+from modelyard.server.kernel.ids import new_id
 
 leases = sa.Table(
     "leases",
     metadata,
     sa.Column("reconciler", sa.String, primary_key=True),
     sa.Column("key", sa.String, primary_key=True),
-    sa.Column("fence", sa.Integer, nullable=False),
+    sa.Column("fence", sa.String, nullable=False),
     sa.Column("expires_at", sa.Float, nullable=False),
 )
 
@@ -52,33 +53,36 @@ class Round:
         with self._db.read() as tx:
             keys = list(self._reconciler.due(tx, self._clock.now()))
         for key in keys:
-            fence = self._db.write(partial(self._claim, key=key))
+            fence = self._lease(key)
             if fence is None:
                 continue  # another process is at it
             result = self._reconciler.act(key)
             self._db.write(partial(self._apply, key=key, fence=fence, result=result))
 
-    def _claim(self, tx: Tx, key: str) -> int | None:
+    def _lease(self, key: str) -> str | None:
+        """The fence of the lease on `key`, or None while another process has it."""
+        return self._db.write(partial(self._claim, key=key))
+
+    def _claim(self, tx: Tx, key: str) -> str | None:
         now = self._clock.now()
         name = self._reconciler.name
-        row = tx.execute(sa.select(leases).where(leases.c.reconciler == name, leases.c.key == key)).first()
-        if row is None:
-            added = tx.execute(
-                insert(tx, leases)
-                .values(reconciler=name, key=key, fence=1, expires_at=now + self._lease_s)
-                .on_conflict_do_nothing()
-            )
-            return 1 if added.rowcount == 1 else None
-        if row.expires_at > now:
-            return None
+        # Never the same twice: a lease's row goes away with its work, so a number would begin again from 1, and a
+        # process that slept through two leases would find its own.
+        fence = new_id()
+        mine = {"fence": fence, "expires_at": now + self._lease_s}
+        added = tx.execute(
+            insert(tx, leases).values(reconciler=name, key=key, **mine).on_conflict_do_nothing()
+        )
+        if added.rowcount == 1:
+            return fence
         taken = tx.execute(
             sa.update(leases)
-            .where(leases.c.reconciler == name, leases.c.key == key, leases.c.fence == row.fence)
-            .values(fence=row.fence + 1, expires_at=now + self._lease_s)
+            .where(leases.c.reconciler == name, leases.c.key == key, leases.c.expires_at <= now)
+            .values(**mine)
         )
-        return row.fence + 1 if taken.rowcount == 1 else None
+        return fence if taken.rowcount == 1 else None
 
-    def _apply(self, tx: Tx, key: str, fence: int, result: Any) -> None:
+    def _apply(self, tx: Tx, key: str, fence: str, result: Any) -> None:
         """The lease row goes away with the work, so that the table holds only what is in hand."""
         name = self._reconciler.name
         held = tx.execute(

@@ -112,7 +112,8 @@ files = sa.Table(
 series = sa.Table(
     "metric_series",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    # SQLite numbers rows by itself only in a column declared INTEGER, which holds 64 bits there.
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
     sa.Column("run_id", sa.String, sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
     sa.Column("system", sa.Boolean, nullable=False),
     sa.Column("name", sa.String, nullable=False),
@@ -135,7 +136,7 @@ series = sa.Table(
 points = sa.Table(
     "metric_points",
     metadata,
-    sa.Column("series_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("series_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("step", sa.BigInteger),
     sa.Column("time_ms", sa.BigInteger, nullable=False),
@@ -148,7 +149,7 @@ points = sa.Table(
 blocks = sa.Table(
     "metric_blocks",
     metadata,
-    sa.Column("series_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("series_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),  # of its first point
     sa.Column("count", sa.Integer, nullable=False),
     sa.Column("steps", sa.LargeBinary),
@@ -161,7 +162,7 @@ blocks = sa.Table(
 values = sa.Table(
     "metric_values",
     metadata,
-    sa.Column("series_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("series_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("step", sa.BigInteger),

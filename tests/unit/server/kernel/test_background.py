@@ -68,6 +68,22 @@ def test_a_process_that_lost_its_lease_applies_nothing(db: Database) -> None:
     assert (slow.applied, quick.applied) == ([], [("a", "A")])
 
 
+def test_a_process_that_slept_through_another_ones_lease_and_a_third_ones_beginning_gives_up(
+    db: Database,
+) -> None:
+    clock = ManualClock()
+    slow, quick, third = Counting({"a"}), Counting({"a"}), Counting({"a"})
+
+    def overtaken_twice(key: str) -> None:
+        clock.advance(61)
+        Round(db, clock, quick, lease_s=60)()
+        assert Round(db, clock, third, lease_s=60)._lease("a") is not None
+
+    slow.during_act = overtaken_twice
+    Round(db, clock, slow, lease_s=60)()
+    assert (slow.applied, quick.applied) == ([], [("a", "A")])
+
+
 def test_a_lease_in_hand_keeps_others_away(db: Database) -> None:
     clock = ManualClock()
     first, second = Counting({"a"}), Counting({"a"})

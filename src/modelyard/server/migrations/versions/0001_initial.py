@@ -152,13 +152,13 @@ def upgrade() -> None:
         "leases",
         sa.Column("reconciler", sa.String(), nullable=False),
         sa.Column("key", sa.String(), nullable=False),
-        sa.Column("fence", sa.Integer(), nullable=False),
+        sa.Column("fence", sa.String(), nullable=False),
         sa.Column("expires_at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("reconciler", "key"),
     )
     op.create_table(
         "metric_blocks",
-        sa.Column("series_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("series_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
         sa.Column("steps", sa.LargeBinary(), nullable=True),
@@ -168,7 +168,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "metric_points",
-        sa.Column("series_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("series_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("step", sa.BigInteger(), nullable=True),
         sa.Column("time_ms", sa.BigInteger(), nullable=False),
@@ -178,7 +178,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "metric_values",
-        sa.Column("series_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("series_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("step", sa.BigInteger(), nullable=True),
@@ -360,7 +360,12 @@ def upgrade() -> None:
 
     op.create_table(
         "metric_series",
-        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
         sa.Column("run_id", sa.String(), nullable=False),
         sa.Column("system", sa.Boolean(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
