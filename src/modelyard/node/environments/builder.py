@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelyard.node.environments import interpreters, marker, pip_settings
+from modelyard.node.environments import era, interpreters, marker, pip_settings
 from modelyard.node.environments.build_log import BuildLock, follow
 from modelyard.node.environments.interpreters import Interpreter, NoInterpreter
 from modelyard.node.environments.marker import Marker
-from modelyard.node.environments.requirements import CannotMap, Plan, plan
+from modelyard.node.environments.requirements import CannotMap, plan
 from modelyard.node.environments.user_managed import Interpreters, Unusable
 from modelyard.wire import environment_hash
 from modelyard.wire import requirement_lines as lines
@@ -153,32 +153,57 @@ class _Build:
         for note in wanted.notes:
             self._say(note)
         chosen, notes = interpreters.choose(wanted.python, wanted.needs_sdk)
+        uv = interpreters.real_uv()
+        in_file, arguments = _options(wanted.options)
+        file = self._written([*in_file, *wanted.requirements])
+        if not interpreters.is_chosen(wanted.python):
+            chosen = self._of_the_age(uv, wanted.requirements, file, arguments, chosen, notes)
         for note in notes:
             self._say(note)
         if chosen.version < interpreters.OLDEST_FOR_SDK:
             notes.append(f"modelyard and azureml can't be imported by Python {chosen.text}; they need 3.7.")
             self._say(notes[-1])
-        uv = interpreters.real_uv()
         self._say(f"Python {chosen.text} ({chosen.path}).")
         self._run([uv, "venv", "--quiet", "--no-project", "--python", chosen.path, str(self._directory)])
         lock: list[str] = []
         if wanted.requirements:
-            self._install(uv, wanted, chosen)
+            self._install(uv, file, arguments, chosen)
             lock = self._frozen(uv)
         return Marker(str(self._python), chosen.text, lock, wanted.notes + notes)
 
-    def _install(self, uv: str, wanted: Plan, chosen: Interpreter) -> None:
+    def _written(self, content: list[str]) -> Path:
         file = self._root / f"{self._digest}.requirements.txt"
-        in_file, arguments = _options(wanted.options)
-        text = "\n".join([*in_file, *wanted.requirements]) + "\n"
         # In a file of our own rather than as arguments: an address may hold a password, and arguments are public.
         with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
-            out.write(text)
+            out.write("\n".join(content) + "\n")
+        return file
+
+    def _of_the_age(
+        self,
+        uv: str,
+        requirements: list[str],
+        file: Path,
+        arguments: list[str],
+        first: Interpreter,
+        notes: list[str],
+    ) -> Interpreter:
+        names = era.held_back(requirements)
+        if not names:
+            return first
+        resolve = era.resolver(uv, file, arguments, names, _environment())
+        chosen = era.fitting(resolve, first, interpreters.installed)
+        if chosen is not first:
+            notes.append(
+                f"Nobody chose a Python, and {', '.join(names)} as pinned can't be had as wheels for Python {first.text}; "
+                f"taking {chosen.text}. To choose, name it among the conda packages: python=3.10, say."
+            )
+        return chosen
+
+    def _install(self, uv: str, file: Path, arguments: list[str], chosen: Interpreter) -> None:
         python = str(self._python)
         uv_compiles = chosen.version >= interpreters.OLDEST_FOR_SDK  # what it runs for that needs 3.7
-        if uv_compiles:
-            arguments.append("--compile-bytecode")
-        self._run([uv, "pip", "install", "--python", python, *arguments, "-r", str(file)])
+        compiling = ["--compile-bytecode"] if uv_compiles else []
+        self._run([uv, "pip", "install", "--python", python, *arguments, *compiling, "-r", str(file)])
         if not uv_compiles:
             command = [python, "-m", "compileall", "-q", "-q", str(self._directory / "lib")]
             # A file that does not compile (some packages carry templates) is no fault of the environment.

@@ -96,6 +96,15 @@ def _ask(path: str) -> _Version | None:
     return None
 
 
+def is_chosen(request: str) -> bool:
+    """Whether a person has asked for a version, as far as one can tell."""
+    return _says_something(request) and request.strip("= ") not in V1_DEFAULTS
+
+
+def _says_something(request: str) -> bool:
+    return request.strip("=* ") not in ("", "3")
+
+
 def choose(
     request: str, needs_sdk: bool, found: list[Interpreter] | None = None
 ) -> tuple[Interpreter, list[str]]:
@@ -106,7 +115,7 @@ def choose(
     """
     notes: list[str] = []
     wanted = request.strip()
-    if not wanted or wanted.strip("=* ") in ("", "3"):
+    if not _says_something(wanted):
         return own(), notes
     every = installed() if found is None else found
     exact = re.fullmatch(r"={0,2}\s*(\d+)\.(\d+)(?:\.(\d+))?(?:\.\*)?(?:=\w+)?", wanted)
@@ -122,7 +131,7 @@ def choose(
     same = [i for i in every if i.version[:2] == (major, minor)]
     if same:
         return _nearest_patch(same, patch, notes), notes
-    if wanted.lstrip("= ") in V1_DEFAULTS:
+    if not is_chosen(wanted):
         notes.append(
             f"Python {wanted.lstrip('= ')} is what SDK v1 wrote when nobody chose a version, and it is not on this machine; "
             f"taking the yard's own, {own().text}."

@@ -38,8 +38,8 @@ class Packages:
 
     directory: Path
 
-    def wheel(self, name: str, version: str = "1.0", requires: str = "") -> None:
-        file = self.directory / f"{name}-{version}-py3-none-any.whl"
+    def wheel(self, name: str, version: str = "1.0", requires: str = "", tag: str = "py3-none-any") -> None:
+        file = self.directory / f"{name}-{version}-{tag}.whl"
         requirement = f"Requires-Dist: {requires}\n" if requires else ""
         with zipfile.ZipFile(file, "w") as wheel:
             wheel.writestr(f"{name}/__init__.py", f"version = {version!r}\n")
@@ -47,7 +47,7 @@ class Packages:
             wheel.writestr(
                 f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requirement}"
             )
-            wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            wheel.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
             wheel.writestr(f"{info}/RECORD", "")
 
     def slow_source(self) -> None:
