@@ -75,11 +75,15 @@ class RunHost:
         verdict: Verdict | None = None
         script: subprocess.Popen[bytes] | None = None
         try:
-            script = host_script.start(directory, assignment, self._prepared, self._link.url)
+            if directory.cancel.exists():
+                verdict = Verdict(RunStatus.CANCELED, started_at, "Cancelled before the script began.")
+            else:
+                script = host_script.start(directory, assignment, self._prepared, self._link.url)
         except (CannotStart, OSError) as error:
             verdict = Verdict(RunStatus.FAILED, time.time(), error=RunError("UserError", str(error)))
+        if verdict is not None:
             verdict.write(directory)
-        else:
+        if script is not None:
             with contextlib.suppress(OSError):  # for people; a full disk must not cost the run
                 known = {**_myself(), "script": script.pid, "script_started": processes.started(script.pid)}
                 records.write(directory.host, known)

@@ -25,7 +25,8 @@ _LEFTOVER_GRACE_S = 2.0  # for what a script leaves behind when it has ended by 
 class Supervision:
     """Waits, in the main thread, for whatever comes first: the script's end, SIGTERM, a word from the yard, the limit.
 
-    `tell` may be called from any thread with "cancel" (somebody asked) or "stale" (the run is not ours any more).
+    `tell` may be called from any thread with "cancel" (somebody asked), "stale" (the run is not ours any more) or
+    "look" (the agent may have left a mark).
     """
 
     def __init__(self, directory: RunDir, max_duration_s: float | None) -> None:
@@ -71,6 +72,7 @@ class Supervision:
     def run(self, script: subprocess.Popen[bytes]) -> Verdict:
         """Wait for the script to end, or end it and all its processes; answer how it went."""
         self._script = script
+        self.tell("look")  # at the agent's marks: one may have been left before a signal could reach us
         limit = None if self._max_duration_s is None else time.monotonic() + self._max_duration_s
         while True:
             self.reap()

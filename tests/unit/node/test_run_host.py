@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -92,6 +94,34 @@ def test_cancelling_ends_children_that_left_the_session_and_ignore_sigterm(make_
     host.wait(20)
     assert statuses(small_yard)[-1] == "Canceled"
     assert run.processes() == set()
+
+
+def test_a_cancel_that_came_before_the_run_host_keeps_the_script_from_starting(make_run, small_yard):
+    run = make_run({"train.py": "print('began')"})
+    run.directory.cancel.touch()
+    run.start().wait(20)
+    assert statuses(small_yard)[-1] == "Canceled"
+    assert small_yard.statuses[-1]["reason"] == "Cancelled before the script began."
+    assert "began" not in small_yard.log()
+
+
+MARKED_FIRST = """
+import subprocess, sys
+from pathlib import Path
+from modelyard.node.records import RunDir
+from modelyard.node.supervision import Supervision
+directory = RunDir(Path(sys.argv[1]))
+directory.cancel.touch()
+print(Supervision(directory, None).run(subprocess.Popen(["sleep", "600"])).status.value)
+"""
+
+
+def test_a_mark_left_before_a_signal_could_reach_the_host_is_seen_at_once(make_run):
+    run = make_run({"train.py": ""})
+    said = subprocess.check_output(
+        [sys.executable, "-c", MARKED_FIRST, str(run.directory.path)], timeout=20
+    )
+    assert said.split() == [b"Canceled"]
 
 
 def test_the_yards_wish_to_cancel_is_heard_with_the_heartbeat(make_run, small_yard):
