@@ -1,7 +1,6 @@
 """Snapshots and uploads from the user's side: walk, hash what is new, send what the yard lacks, and restore.
 
-What a directory holds is told by its ignore file: `.amlignore` at its root wins, else `.gitignore`, both with git's
-own meaning. `.git` itself never goes along.
+What stays behind is told by ignore files, see modelyard.ignore_files; `.git` never goes along.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional
 
 from modelyard import errors, stat_cache
 from modelyard._client import Client
+from modelyard.ignore_files import IgnoreRules
 from modelyard.wire.artifacts import (
     BlobQuery,
     BlobsMissing,
@@ -23,7 +23,6 @@ from modelyard.wire.artifacts import (
 )
 from modelyard.wire.trees import path_problem, tree_id, tree_problem
 
-_IGNORE_FILES = (".amlignore", ".gitignore")
 _BATCH_BYTES = 48 << 20  # per request, or more by one file
 _WORTH_OVERLAPPING = 8 << 20  # from so many bytes to hash, sending begins before all hashes are known
 _BATCH_FILES = 10_000
@@ -118,7 +117,7 @@ def _reading() -> Iterator[None]:
 
 
 def walk(directory: str) -> List[LocalFile]:
-    """The files of a directory that its ignore file lets through, sorted by path.
+    """The files of a directory that its ignore files let through, sorted by path.
 
     A symlink to something inside the directory counts as what it points to. Raises SnapshotException for one that
     leads outside or nowhere, for a file that can't be read, and for names that no tree may hold.
@@ -135,37 +134,35 @@ def _found(directory: str) -> List[LocalFile]:
             f"Source directory {directory!r} does not exist or is not a directory."
         )
     found: List[LocalFile] = []
-    _Walk(root, _ignored(root), found).into(root, "", ())
+    _Walk(root, found).into(root, "", (), IgnoreRules.at_root(root))
     found.sort()  # by path, which is first and different in each
     return found
 
 
 class _Walk:
-    """One pass over a directory. `ignored` says of (path, is directory) whether it stays behind."""
+    """One pass over a directory."""
 
-    def __init__(
-        self, root: str, ignored: Optional[Callable[[str, bool], bool]], found: List[LocalFile]
-    ) -> None:
+    def __init__(self, root: str, found: List[LocalFile]) -> None:
         self._real_root = os.path.realpath(root)
-        self._ignored = ignored
         self._found = found
 
-    def into(self, directory: str, prefix: str, above: Tuple[str, ...]) -> None:
+    def into(self, directory: str, prefix: str, above: Tuple[str, ...], rules: IgnoreRules) -> None:
         """`above`: the real directories we are inside of, if a symlink has led us here."""
         with os.scandir(directory) as listing:
             children = list(listing)
+        rules = rules.within(directory, prefix, [child.name for child in children])
         for child in children:
             if child.name == ".git":
                 continue
             path = prefix + child.name
             is_link = child.is_symlink()
-            if self._ignored is not None and self._ignored(path, not is_link and child.is_dir()):
+            if rules.leave_out(path, not is_link and child.is_dir()):
                 continue
             if is_link:
                 self._check_link(child.path, path)
             if child.is_dir():
                 inside = self._entered(child.path, path, above) if is_link or above else ()
-                self.into(child.path, path + "/", inside)
+                self.into(child.path, path + "/", inside, rules)
             else:
                 self._take(child.path, path, child.stat())
 
@@ -207,31 +204,6 @@ def _local_file(path: str, source: str) -> LocalFile:
     if not stat.S_ISREG(status.st_mode):
         raise errors.SnapshotException(f"{source!r} is not a file.")
     return _of(path, source, status)
-
-
-def _ignored(root: str) -> Optional[Callable[[str, bool], bool]]:
-    for name in _IGNORE_FILES:
-        file = os.path.join(root, name)
-        if os.path.isfile(file):
-            return _matcher(file)
-    return None
-
-
-def _matcher(file: str) -> Callable[[str, bool], bool]:
-    try:
-        # A library for git's rules; only directories with an ignore file need it, and a run's SDK has none.
-        from pathspec import GitIgnoreSpec
-    except ImportError:
-        raise errors.UserErrorException(
-            f"{file} says which files to leave out; reading it needs the pathspec library: pip install 'pathspec>=0.12'"
-        ) from None
-    with open(file, encoding="utf-8", errors="surrogateescape") as lines:
-        spec = GitIgnoreSpec.from_lines(lines.read().splitlines())
-
-    def ignored(path: str, is_directory: bool) -> bool:
-        return bool(spec.match_file(path + "/" if is_directory else path))
-
-    return ignored
 
 
 def _check_paths(files: List[LocalFile]) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from small_yard import SmallYard, sha256
 
 from modelyard import snapshot, stat_cache
@@ -80,20 +82,102 @@ IGNORE_CASES = [
     "data/\n", "/data\n", "*.txt\n!b.txt\n", "data/\n!data/b.txt\n", "data/*\n!data/b.txt\n", "**/b.txt\n", "a.txt\n",
     "# train.py\n", "\\#odd\n", "data/**\n", "d?ta\n", "data/[ab].txt\n", "*\n!*.py\n", "train.py   \n", "/*\n!/data\n",
     "deep/**/x\n", "*.py\r\n", "!train.py\n", "deep/*/x\n", "data\n", "x\n", "DATA/\n", "\n\n", "de*p/m\n",
+    "!\n*.txt\n", "\ufeffdata\n", "q\x0cx\ntrain.py\n", "[[:alpha:]]\n", "[[]z]\n", "m/\n!deep\n", "deep/**/\n", "b\\ c  \n",
 ]  # fmt: skip
+
+
+def _ignoring(root: Path, files: list[str], rules: dict[str, str]) -> Path:
+    """A git repository with these files; `rules` are ignore files by their directory."""
+    _write(root, dict.fromkeys(files, "1"))
+    for directory, lines in rules.items():
+        (root / directory).mkdir(exist_ok=True)
+        (root / directory / ".gitignore").write_bytes(lines.encode())
+    subprocess.run(["git", "init", "-q", str(root)], check=True)
+    return root
+
+
+def _left_by_git(root: Path) -> list[str]:
+    listing = ["ls-files", "-z", "--others", "--exclude-standard"]
+    command = ["git", "-C", str(root), "-c", "core.ignorecase=false", *listing]
+    git = subprocess.run(command, check=True, capture_output=True, text=True)
+    return sorted(p for p in git.stdout.split("\0") if p)
+
+
+FILES = [
+    "train.py",
+    "data/a.txt",
+    "data/b.txt",
+    "deep/m/x",
+    "deep/m/n/x",
+    "#odd",
+    "x/y.py",
+    "data2",
+    "b c/x.py",
+]
 
 
 @pytest.mark.parametrize("rules", IGNORE_CASES, ids=ascii)
 def test_ignore_rules_mean_what_git_means(tmp_path: Path, rules: str) -> None:
-    files = ["train.py", "data/a.txt", "data/b.txt", "deep/m/x", "deep/m/n/x", "#odd", "x/y.py", "data2"]
-    root = _write(tmp_path / "r", dict.fromkeys(files, "1"))
-    (root / ".gitignore").write_bytes(rules.encode())
-    subprocess.run(["git", "init", "-q", str(root)], check=True)
-    git = subprocess.run(
-        ["git", "-C", str(root), "-c", "core.ignorecase=false", "ls-files", "-z", "--others", "--exclude-standard"],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    assert _paths(root) == sorted(p for p in git.stdout.split("\0") if p)
+    root = _ignoring(tmp_path / "r", FILES, {".": rules})
+    assert _paths(root) == _left_by_git(root)
+
+
+NESTED_CASES: list[dict[str, str]] = [
+    {"data": "*\n"}, {".": "*.txt\n", "data": "!b.txt\n"}, {".": "data/\n", "data": "!b.txt\n"}, {"deep": "/m/n\n"},
+    {".": "!x\n", "deep": "x\n", "deep/m": "!x\n"}, {"deep/m": "n/\n"}, {"x": "/y.py\n", "deep": "y.py\n"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("rules", NESTED_CASES, ids=ascii)
+def test_a_gitignore_in_a_directory_speaks_for_that_directory(tmp_path: Path, rules: dict[str, str]) -> None:
+    root = _ignoring(tmp_path / "r", FILES, rules)
+    assert _paths(root) == _left_by_git(root)
+
+
+PIECES = [
+    "data",
+    "deep",
+    "m",
+    "n",
+    "x",
+    "*",
+    "**",
+    "?",
+    "/",
+    "/",
+    "!",
+    ".py",
+    "[abx]",
+    "[a-n]",
+    "\\#odd",
+    "b c",
+    " ",
+    "\\ ",
+]
+LINES = st.lists(st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map("".join), max_size=4).map(
+    "\n".join
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(top=LINES, below=LINES)
+def test_any_ignore_rules_mean_what_git_means(
+    tmp_path_factory: pytest.TempPathFactory, top: str, below: str
+) -> None:
+    root = _ignoring(tmp_path_factory.mktemp("any") / "r", FILES, {".": top, "deep": below})
+    assert _paths(root) == _left_by_git(root)
+
+
+def test_an_amlignore_speaks_alone(source: Path) -> None:
+    _write(source, {".amlignore": "data/a.txt\n", "data/.gitignore": "*\n", ".gitignore": "*.py\n"})
+    assert _paths(source) == [".amlignore", ".gitignore", "data/.gitignore", "data/b.txt", "train.py"]
+
+
+def test_an_environment_that_ignores_itself_stays_behind(source: Path) -> None:
+    """uv and venv write such a file, and the links in it lead outside."""
+    _write(source, {".venv/.gitignore": "*\n", ".venv/lib/big.py": ""})
+    os.symlink(sys.executable, source / ".venv" / "python")
+    assert _paths(source) == ["data/a.txt", "data/b.txt", "train.py"]
 
 
 def test_a_clear_line_says_how_to_get_the_library_for_ignore_files(

@@ -134,4 +134,5 @@ def _command(assignment: RunAssignment, prepared: Prepared, code: Path, path: st
         raise CannotStart(
             f"Script {spec.script!r} is not in the run's source directory, which holds: {listing}."
         )
-    return [prepared.interpreter, spec.script, *spec.arguments]
+    script = f"./{spec.script}" if spec.script.startswith("-") else spec.script  # else an option of Python's
+    return [prepared.interpreter, script, *spec.arguments]

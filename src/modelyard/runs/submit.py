@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import sys
@@ -40,6 +41,10 @@ def submit(
     directory = _source_directory(config)
     script, command = _what_to_run(config, directory)
     taken = snapshot.take(scope.client, lambda rest: scope.path() + rest, directory)
+    if script and all(entry.path != script for entry in taken.entries):
+        raise errors.RunConfigurationException(
+            f"Script {script!r} is left out of the snapshot by an ignore file in {directory} (.amlignore or .gitignore)."
+        )
     if show_output:
         print(  # noqa: T201  # asked for
             f"Snapshot of {directory}: {taken.file_count} files, {taken.size_bytes} bytes; uploaded "
@@ -189,8 +194,10 @@ def _duration(given: Any) -> Optional[float]:
         seconds = float(given)
     except (TypeError, ValueError):
         seconds = -1.0
-    if not seconds > 0:
-        raise errors.RunConfigurationException(f"max_run_duration_seconds must be above 0, not {given!r}.")
+    if not 0 < seconds < math.inf:
+        raise errors.RunConfigurationException(
+            f"max_run_duration_seconds must be a number above 0, not {given!r}."
+        )
     return seconds
 
 

@@ -53,6 +53,11 @@ def test_a_failing_script_is_told_with_its_line_and_traceback(make_run, small_ya
     assert "lib.py:2: ValueError: no such column" in last["error"]["message"]
 
 
+def test_a_script_s_name_is_never_an_option_of_python_s(make_run, small_yard):
+    make_run({"-c.py": "print('ran')"}, script="-c.py").start().wait(20)
+    assert small_yard.log() == "ran\n"
+
+
 def test_an_exit_code_is_kept(make_run, small_yard):
     make_run({"train.py": "print('enough'); raise SystemExit(3)"}).start().wait(20)
     last = small_yard.statuses[-1]
@@ -118,9 +123,7 @@ print(Supervision(directory, None).run(subprocess.Popen(["sleep", "600"])).statu
 
 def test_a_mark_left_before_a_signal_could_reach_the_host_is_seen_at_once(make_run):
     run = make_run({"train.py": ""})
-    said = subprocess.check_output(
-        [sys.executable, "-c", MARKED_FIRST, str(run.directory.path)], timeout=20
-    )
+    said = subprocess.check_output([sys.executable, "-c", MARKED_FIRST, str(run.directory.path)], timeout=20)
     assert said.split() == [b"Canceled"]
 
 

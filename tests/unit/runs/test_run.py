@@ -222,19 +222,23 @@ def test_a_run_that_fails_raises_with_the_line(experiment: Experiment) -> None:
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"script": "nope.py"}, "no script 'nope.py'.*it has train.py"),
+        ({"script": "nope.py"}, "no script 'nope.py'.*it has hidden.py, train.py"),
         ({"script": "../train.py"}, "outside the source directory"),
         ({}, "Nothing to run"),
         ({"script": "train.py", "arguments": [1, None]}, "Argument 2 is None"),
         ({"command": "python 'x"}, "can't be split"),
         ({"script": "train.py", "max_run_duration_seconds": -1}, "above 0"),
         ({"script": "train.py", "max_run_duration_seconds": "soon"}, "above 0"),
+        ({"script": "train.py", "max_run_duration_seconds": math.inf}, "above 0"),
+        ({"script": "hidden.py"}, "'hidden.py' is left out of the snapshot by an ignore file"),
     ],
 )
 def test_what_can_not_run_is_refused_before_anything_is_queued(
     experiment: Experiment, wrong: dict[str, Any], says: str
 ) -> None:
     Path("train.py").write_text("print(1)")
+    Path("hidden.py").write_text("print(1)")
+    Path(".amlignore").write_text("hidden.py\n")
     with pytest.raises(errors.RunConfigurationException, match=says):
         experiment.submit(ScriptRunConfig(".", **wrong))
     assert list(experiment.get_runs()) == []
