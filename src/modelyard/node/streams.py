@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelyard.node import records
 from modelyard.node.link import Link, Refused, Stale, workspace_path
 from modelyard.node.records import RunDir
-from modelyard.wire.artifacts import Offset
+from modelyard.wire.metrics import JournalTaken
 
 log = logging.getLogger(__name__)
 
 _CHUNK = 1024 * 1024
 _LONGEST_LINE = 64 * 1024 * 1024
+_MOST_PASSED_OVER = 10  # lines of one journal, as warnings of the run
 _MOST_LOGS = 500  # live at the same time; all are collected as files at the end
 SYSTEM_JOURNAL = "system.jsonl"
 
@@ -34,6 +35,9 @@ class Stream:
     inode: int = 0
     is_own: bool = True  # of the run itself, not of a child run
     closed: bool = False
+    passed_over: list[str] = field(
+        default_factory=list
+    )  # what the yard said it could not keep, the first of it
 
     def pump(self, link: Link) -> bool:
         """Send the next piece. True if there was one. Raises Away, Stale, Refused."""
@@ -95,7 +99,9 @@ class Stream:
             size *= 4
 
     def _post(self, link: Link, offset: int, piece: bytes) -> int:
-        return link.ask(Offset, "POST", self.route, piece, {**self.query, "offset": offset}).offset
+        taken = link.ask(JournalTaken, "POST", self.route, piece, {**self.query, "offset": offset})
+        self.passed_over = (self.passed_over + taken.passed_over)[:_MOST_PASSED_OVER]
+        return taken.offset
 
 
 class Shipper:
@@ -108,7 +114,13 @@ class Shipper:
         self._known = known
         self._streams: dict[Path, Stream] = {}
         self._bases: dict[str, int] = records.read_object(directory.path / "streams.json")
-        self.warnings: list[str] = []
+        self._refused: list[str] = []
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was not sent on or not kept, and why."""
+        lines = [f"{s.path.name}: {said}" for s in self._streams.values() for said in s.passed_over]
+        return [*self._refused, *lines]
 
     def discover(self) -> None:
         """Look for files that began since the last look."""
@@ -136,11 +148,11 @@ class Shipper:
                 if error.status == 404 and stream.is_own:
                     raise
                 stream.closed = True
-                self.warnings.append(f"{stream.path.name} was not sent on: {error.detail}")
+                self._refused.append(f"{stream.path.name} was not sent on: {error.detail}")
                 log.warning("stream %s is refused: %s", stream.path, error.detail)
             except PermissionError as error:
                 stream.closed = True
-                self.warnings.append(f"{stream.path.name} can't be read: {error.strerror}")
+                self._refused.append(f"{stream.path.name} can't be read: {error.strerror}")
             if stream.base != base:
                 self._bases[str(stream.path)] = stream.base
                 records.write(self._directory.path / "streams.json", self._bases, durable=False)

@@ -17,6 +17,7 @@ _INFINITY = float("inf")
 _text = json.encoder.encode_basestring_ascii
 _names: Dict[str, str] = {}  # a name's JSON text; scripts log few names many times
 _MOST_NAMES = 10_000
+_LONGEST_NAME = 255  # characters, as in the yard
 _MOST_BYTES = 4 << 20  # of one record; the yard takes journals in chunks of 8 MiB
 
 
@@ -167,6 +168,10 @@ def _name(name: str) -> str:
 def _checked(name: Any) -> str:
     if not isinstance(name, str) or not name.strip():
         raise errors.UserErrorException(f"A metric is logged under a name, not {name!r}.")
+    if len(name) > _LONGEST_NAME or "\0" in name:
+        raise errors.UserErrorException(
+            f"A metric's name has at most {_LONGEST_NAME} characters and no NUL; {name[:60]!r}… has {len(name)}."
+        )
     return name
 
 

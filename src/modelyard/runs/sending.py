@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, List, Optional
 from modelyard import errors
 from modelyard.runs.journal import Journal
 from modelyard.runs.scope import Scope
-from modelyard.wire.artifacts import Offset
+from modelyard.wire.metrics import JournalTaken
 from modelyard.wire.runs import Heartbeat, HeartbeatAnswer
 
 _SEND_EVERY_S = 0.2
@@ -55,11 +55,13 @@ class _Stream:
                 query={"source": self.journal.source, "offset": self.held},
                 content=chunk[:end],
                 content_type="application/x-ndjson",
-                kind=Offset,
+                kind=JournalTaken,
                 idempotent=True,
                 patience_s=patience_s,
             )
             self.held = answer.offset
+            for problem in answer.passed_over:
+                _say(f"a metric of run {self.run_id} is not kept: {problem}")
             return self.held < size
 
 

@@ -25,6 +25,15 @@ from typing import Any, Dict, List, Optional
 
 
 @dataclass(frozen=True)
+class JournalTaken:
+    """How many bytes of a journal the yard holds durably. `passed_over`: what of this piece no run can keep (no
+    record, a name that is too long, one metric too many), each with its reason; the rest of the piece is kept."""
+
+    offset: int
+    passed_over: List[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class MetricInfo:
     """`kind` as in the journal. For numbers the summary is kept at write time; `value` holds what v1's
     get_metrics answers: one scalar, or the list of all where logged more than once, or list, row or table.

@@ -44,6 +44,7 @@ class SmallYard:
         self.work: list[dict[str, Any]] = []
         self.polls: list[dict[str, Any]] = []
         self.cancel_requested = False
+        self.passed_over: list[str] = []  # of each piece of the script's journal
         self.tokens = {"token", "node-token"}
         self.refused: dict[str, str] = {}  # path -> code of a 404
         self.poll_wait_s = 0.0
@@ -210,7 +211,8 @@ class _Handler(BaseHTTPRequestHandler):
             return 409, _problem("stream_gap", 409, offset=len(held))
         fresh = content[len(held) - offset :]
         self.yard.streams[key] = held + fresh
-        return 200, {"offset": len(held) + len(fresh)}
+        passed_over = self.yard.passed_over if fresh and key.endswith("/journal?exp_1_0000abcd") else []
+        return 200, {"offset": len(held) + len(fresh), "passed_over": passed_over}
 
     def _frames(self, content: bytes) -> tuple[int, Any]:
         stored = 0

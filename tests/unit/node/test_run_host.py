@@ -173,6 +173,16 @@ def test_a_journal_arrives_whole_and_once_also_of_a_child_run(make_run, small_ya
     assert values(small_yard.journal("exp_1_child", "exp_1_child")) == [7]
 
 
+def test_a_metric_that_the_yard_can_not_keep_is_a_warning_and_costs_no_other(make_run, small_yard):
+    small_yard.passed_over = ["Line 1 is no journal record: x"]
+    write = (
+        "import os; open(os.environ['MODELYARD_JOURNAL_DIR'] + '/exp_1_0000abcd.jsonl', 'a').write('{}\\n')"
+    )
+    make_run({"train.py": write}).start().wait(20)
+    assert small_yard.journal("exp_1_0000abcd") == b"{}\n"
+    assert "exp_1_0000abcd.jsonl: Line 1 is no journal record: x" in small_yard.statuses[-1]["warnings"]
+
+
 def test_nothing_is_lost_or_doubled_while_the_yard_is_away(make_run, small_yard, until, tmp_path):
     go = tmp_path / "go"
     script = CHATTY + (

@@ -13,7 +13,7 @@ from modelyard.server.kernel.http import WORKSPACE, Call, Routes
 from modelyard.server.runs import journal, logs
 from modelyard.server.runs.service import RunService
 from modelyard.wire.artifacts import FileList, FilesAdd, Offset
-from modelyard.wire.metrics import MetricPoints, MetricsAnswer
+from modelyard.wire.metrics import JournalTaken, MetricPoints, MetricsAnswer
 
 _BYTES = "application/octet-stream"
 _MAX_WAIT_S = 60.0
@@ -114,8 +114,11 @@ def add(r: Routes, runs: RunService) -> None:
 
 def _add_metrics(r: Routes, runs: RunService, one: str) -> None:
     @r.post(f"{one}/journal", Permission.RUN_WRITE, raw_body="application/x-ndjson")
-    async def take_journal(call: Call, query: JournalOffset) -> Offset:
-        """Take in a piece of the journal, whole lines of JSON; durable when answered."""
+    async def take_journal(call: Call, query: JournalOffset) -> JournalTaken:
+        """Take in a piece of the journal, whole lines of JSON; durable when answered.
+
+        Lines that no run can keep are named in `passed_over` and cost none of the others.
+        """
         offset = _offset(query.offset)
         chunk = await _body(call, journal.MAX_CHUNK_BYTES)
         return await run_in_threadpool(

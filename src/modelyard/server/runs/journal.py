@@ -16,13 +16,14 @@ from modelyard.server.runs.creation import no_such_run
 from modelyard.server.runs.metrics_store import Summary
 from modelyard.server.runs.records import NONFINITE, Number, Other, System
 from modelyard.wire.artifacts import Offset
+from modelyard.wire.metrics import JournalTaken
 
 MAX_CHUNK_BYTES = 8 * 1024 * 1024
-MAX_NAMES = 10_000  # of metrics in one run; their points have no limit
+MAX_NAMES = 20_000  # of metrics in one run; their points have no limit
 
 _BLOCK = 32  # points of one series in one chunk, from which on they are packed
 _EXACT = 2**53  # beyond it a float no longer holds every whole number
-_INT64 = 2**63
+_MOST_TOLD = 20  # problems of one chunk
 
 
 class Journal:
@@ -37,38 +38,41 @@ class Journal:
                 raise no_such_run(run_id)
             return Offset(metrics_store.stream_size(tx, run_id, "journal", source))
 
-    def take(self, workspace_id: str, run_id: str, source: str, offset: int, chunk: bytes) -> Offset:
+    def take(self, workspace_id: str, run_id: str, source: str, offset: int, chunk: bytes) -> JournalTaken:
         """Take in whole lines that begin at `offset` of the source; durable when this returns.
 
-        What is held already is passed over. Raises Conflict `stream_gap`, Invalid, NotFound; then nothing was taken.
+        What is held already is not taken again. What no run can keep is told and costs none of the rest: the sender
+        can't change what a script has written. Raises Conflict `stream_gap`, Invalid, NotFound; then nothing was taken.
         """
         check_stream(source)
         if not chunk:
-            return self.held(workspace_id, run_id, source)
+            return JournalTaken(self.held(workspace_id, run_id, source).offset)
         if not chunk.endswith(b"\n"):
             raise Invalid(
                 "journal_not_whole_lines", "A journal chunk must end with a line feed: send whole lines."
             )
         if not rules.is_run_id(run_id):
             raise no_such_run(run_id)
-        decoded = group(records.decode(chunk))  # outside the transaction: the writer has other work to do
+        decoded = records.decode(chunk)  # outside the transaction: the writer has other work to do
 
-        def write(tx: Tx) -> Offset:
+        def write(tx: Tx) -> JournalTaken:
             if not store.exists(tx, workspace_id, run_id):
                 raise no_such_run(run_id)
             held = metrics_store.stream_size(tx, run_id, "journal", source)
             skip = known_prefix(held, offset, len(chunk))
             if skip == len(chunk):
-                return Offset(held)
+                return JournalTaken(held)
             if skip and chunk[skip - 1 : skip] != b"\n":
                 raise Invalid(
                     "journal_not_whole_lines", f"Byte {held} of {source!r} is inside a line of this chunk."
                 )
-            groups = group(records.decode(chunk[skip:])) if skip else decoded
+            found, problems = records.decode(chunk[skip:]) if skip else decoded
+            groups = group(found)
+            told = list(problems)
             for system in (False, True):
-                _store(tx, run_id, system, groups[system])
+                told += _store(tx, run_id, system, groups[system])
             metrics_store.set_stream_size(tx, run_id, "journal", source, offset + len(chunk), 0.0)
-            return Offset(offset + len(chunk))
+            return JournalTaken(offset + len(chunk), told[:_MOST_TOLD])
 
         return self._db.write(write)
 
@@ -106,26 +110,27 @@ def group(decoded: Sequence[Number | System | Other]) -> Groups:
     return user, machine
 
 
-def _store(tx: Tx, run_id: str, system: bool, groups: dict[str, list[Number | Other]]) -> None:
+def _store(tx: Tx, run_id: str, system: bool, groups: dict[str, list[Number | Other]]) -> list[str]:
+    """Answers what of it no run can keep."""
+    problems: list[str] = []
     if not groups:
-        return
+        return problems
     known = metrics_store.summaries(tx, run_id, system, list(groups))
     new = [name for name in groups if name not in known]
     if new:
-        count = metrics_store.count_names(tx, run_id) + len(new)
-        if count > MAX_NAMES:
-            raise Invalid(
-                "too_many_metrics",
-                f"A run keeps at most {MAX_NAMES} metrics; with {new[0]!r} it would have {count}. Log values of one "
-                "kind under one name, with a step.",
-                limit=MAX_NAMES,
+        problems = [f"Metric {name!r} has a NUL character in its name." for name in new if "\0" in name]
+        new = [name for name in new if "\0" not in name]
+        room = max(0, MAX_NAMES - metrics_store.count_names(tx, run_id))
+        if len(new) > room:
+            problems.append(
+                f"A run keeps at most {MAX_NAMES} metrics, so {new[room]!r} is not kept. Log values of one kind under "
+                "one name, with a step."
             )
-        if any("\0" in name for name in new):
-            raise Invalid("bad_text", "The name of a metric holds a NUL character.")
-        known.update(metrics_store.add_summaries(tx, run_id, system, new))
-    for name, given in groups.items():
-        _store_series(tx, known[name], given)
+        known.update(metrics_store.add_summaries(tx, run_id, system, new[:room]))
+    for name, summary in known.items():
+        _store_series(tx, summary, groups[name])
     metrics_store.write_summaries(tx, known.values())
+    return problems
 
 
 def _store_series(tx: Tx, summary: Summary, given: Sequence[Number | Other]) -> None:
@@ -181,8 +186,6 @@ def _store_mixed(tx: Tx, summary: Summary, first: int, given: Sequence[Number | 
             points.append((summary.id, seq, step, record.t, None if math.isnan(number) else number))
             continue
         if isinstance(record.v, int):
-            if not -_INT64 <= record.v < _INT64:
-                raise Invalid("bad_metric", f"Metric {record.n!r} has a whole number of more than 64 bits.")
             numbers.append(float(record.v))
         summary.nonfinite = summary.nonfinite or bool(record.f)
         text = msgspec.json.encode(record.v).decode("utf-8")

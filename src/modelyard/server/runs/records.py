@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from modelyard.server.kernel.errors import Invalid
-
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+
+_SHOWN_BYTES = 100  # of a line that is none
 
 NONFINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
@@ -24,7 +24,7 @@ class _Record(msgspec.Struct, tag_field="k", gc=False):
 class Number(_Record, tag="m", kw_only=True, gc=False):
     """A number or string, with a step perhaps."""
 
-    v: float | int | str
+    v: float | _Int64 | str
     s: _Int64 | None = None
 
 
@@ -56,17 +56,18 @@ Other = Listing | TableRow | Table | Image | Document
 _decoder = msgspec.json.Decoder(Number | System | Other)
 
 
-def decode(chunk: bytes) -> list[Number | System | Other]:
-    """The records of whole lines. Raises Invalid naming the first line that is none; then nothing counts.
+def decode(chunk: bytes) -> tuple[list[Number | System | Other], list[str]]:
+    """The records of whole lines, and what is wrong with each line that is none.
 
-    A line that breaks off in the middle is passed over: its writer was killed, or its disk was full, before `log` had
-    returned, so nobody was told that it is kept.
+    A line that breaks off in the middle is passed over without a word: its writer was killed, or its disk was full,
+    before `log` had returned, so nobody was told that it is kept.
     """
     try:
-        return _decoder.decode_lines(chunk)
+        return _decoder.decode_lines(chunk), []
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
         pass
     records = []
+    problems = []
     for number, line in enumerate(chunk.split(b"\n"), 1):
         if not line.strip():
             continue
@@ -75,12 +76,9 @@ def decode(chunk: bytes) -> list[Number | System | Other]:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
             if not isinstance(error, msgspec.ValidationError) and _is_torn(line):
                 continue
-            raise Invalid(
-                "bad_journal_line",
-                f"Line {number} of this chunk is no journal record: {error}. Nothing of the chunk was taken in.",
-                line=number,
-            ) from None
-    return records
+            shown = line[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")
+            problems.append(f"Line {number} is no journal record: {error}: {shown}")
+    return records, problems
 
 
 def _is_torn(line: bytes) -> bool:

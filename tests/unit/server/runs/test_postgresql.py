@@ -16,7 +16,7 @@ def test_a_run_lives_logs_and_goes_on_postgresql(tmp_path: Path, service: Callab
             b'{"k":"l","n":"b","v":[1,"x"],"t":3}\n{"k":"s","n":"cpu","v":2.5,"t":4}\n'
         )
         for _ in range(2):
-            assert yard.journal("r1", text, token=token) == {"offset": len(text)}
+            assert yard.journal("r1", text, token=token)["offset"] == len(text)
         assert yard.metrics("r1") == {"a": [1.0, "NaN"], "b": [1, "x"]}
         assert yard.call("POST", f"{W}/runs/r1/logs/user_logs/a.txt?offset=0", content=b"hi") == {"offset": 2}
         yard.add_files(
