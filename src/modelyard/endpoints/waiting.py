@@ -33,7 +33,18 @@ def wait_until_settled(
     show_output: bool,
     timeout_s: Optional[float],
 ) -> None:
-    """Raises WebserviceException unless the newest revision answers.
+    """Raises WebserviceException unless the newest revision answers; `look` is as in `settled`."""
+    info = settled(look, show_output, timeout_s)
+    if not answers(info):
+        raise WebserviceException(failure(info, logs(_LOG_TAIL_LINES)), code="deployment_failed")
+    if show_output:
+        _show(f"Succeeded\n{info.compute_type} service {info.name!r} answers at {info.scoring_uri}")
+
+
+def settled(
+    look: Callable[[int, float], EndpointInfo], show_output: bool = False, timeout_s: Optional[float] = None
+) -> EndpointInfo:
+    """Wait until the newest revision answers or has failed. Raises WebserviceException when `timeout_s` is over.
 
     `look(version, wait_s)` answers once the version is above `version`, or after `wait_s`.
     """
@@ -46,7 +57,7 @@ def wait_until_settled(
             _show(said)
             shown = said
         if is_settled(info):
-            break
+            return info
         left = _LOOK_S if deadline is None else min(_LOOK_S, deadline - time.monotonic())
         if left <= 0:
             raise WebserviceException(
@@ -55,11 +66,6 @@ def wait_until_settled(
                 code="deployment_timeout",
             )
         info = look(info.version, left)
-    if answers(info):
-        if show_output:
-            _show(f"Succeeded\n{info.compute_type} service {info.name!r} answers at {info.scoring_uri}")
-        return
-    raise WebserviceException(failure(info, logs(_LOG_TAIL_LINES)), code="deployment_failed")
 
 
 def failure(info: EndpointInfo, log_tail: str) -> str:

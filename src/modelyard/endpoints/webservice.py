@@ -12,7 +12,7 @@ from modelyard import errors
 from modelyard.endpoints import scoring_call, service_spec
 from modelyard.endpoints.deploy_config import labels
 from modelyard.endpoints.inference_config import InferenceConfig
-from modelyard.endpoints.waiting import wait_until_settled
+from modelyard.endpoints.waiting import settled, wait_until_settled
 from modelyard.errors import NotYetAvailable, UserErrorException, WebserviceException
 from modelyard.wire import codec
 from modelyard.wire.endpoints import (
@@ -159,11 +159,7 @@ class Webservice:
         when it fails; also when `timeout_sec` is over.
         """
 
-        def look(version: int, wait_s: float) -> EndpointInfo:
-            self._info = _fetch(self.workspace, self.name, version, wait_s)
-            return self._info
-
-        wait_until_settled(look, self.get_logs, show_output, timeout_sec)
+        wait_until_settled(self._look, self.get_logs, show_output, timeout_sec)
 
     def get_logs(self, num_lines: int = 5000, init: bool = False) -> str:
         """The last lines of its log."""
@@ -210,8 +206,7 @@ class Webservice:
         except errors.Conflict as error:
             raise _as_webservice(error) from error
         self._keys = None
-        self.update_deployment_state()
-        self.wait_for_deployment()
+        settled(self._look)  # the key is replaced whether or not the newest revision can start
 
     def get_token(self) -> Any:
         raise WebserviceException(
@@ -374,6 +369,10 @@ class Webservice:
     def _path(self, *parts: str) -> str:
         address: str = self.workspace._path("endpoints", self.name, *parts)
         return address
+
+    def _look(self, version: int, wait_s: float) -> EndpointInfo:
+        self._info = _fetch(self.workspace, self.name, version, wait_s)
+        return self._info
 
     def _address(self) -> EndpointInfo:
         """What is known, looked up anew while no address is known."""

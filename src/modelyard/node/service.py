@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import logging
 import os
 import re
@@ -30,6 +32,9 @@ _SETTLING_S = 0.03  # between looks at status.json while a revision comes up
 _STEADY_S = 0.5
 _STOPPED_S = 20.0
 _LET_GO_S = 2.0
+_CODE = "code-"  # begins the names of the directories that hold what a service runs
+# What running scoring processes can be told; the rest of a specification is what they run.
+_LIVE = ("replicas", "port", "auth_enabled", "scoring_timeout_s", "max_body_bytes", "recorded")
 
 
 class Service:
@@ -151,7 +156,8 @@ class Service:
     def _prepare(self, wanted: ServiceAssignment) -> dict[str, Any]:
         """Everything of one revision on disk; answers what goes into service.json."""
         spec = wanted.spec
-        root = self._directory / str(wanted.revision)
+        code_name = _code_name(wanted)
+        root = self._directory / code_name
         (self._directory / "logs").mkdir(parents=True, exist_ok=True)
         source: list[FileEntry] = []
         if spec.snapshot_id:
@@ -189,6 +195,7 @@ class Service:
             "endpoint_id": wanted.endpoint_id,
             "workspace": wanted.workspace,
             "revision": wanted.revision,
+            "code": code_name,
             "host": wanted.host,
             "port": wanted.port,
             "replicas": spec.replicas,
@@ -280,10 +287,11 @@ class Service:
     def _drop_older(self) -> None:
         """Delete what no scoring host uses any more; those of the revision before may still answer a last request."""
         replicas = records.read_object(self._directory / "status.json").get("replicas") or []
-        if any(replica.get("revision") != self._wanted.revision for replica in replicas):
+        if not all(replica.get("is_current") for replica in replicas):
             return
+        used = _code_name(self._wanted)
         for name in os.listdir(self._directory):
-            if name.isdigit() and int(name) != self._wanted.revision:
+            if name.startswith(_CODE) and name != used:
                 shutil.rmtree(self._directory / name, ignore_errors=True)
 
     def _path(self, what: str) -> str:
@@ -298,6 +306,20 @@ def _with_failure(failure: ServiceReport, now: ServiceReport | None) -> ServiceR
     return dataclasses.replace(
         now, revision=failure.revision, reason=words + failure.reason, error=failure.error
     )
+
+
+def _code_name(wanted: ServiceAssignment) -> str:
+    """The same for revisions that run the same, as after a change of keys: their processes go on."""
+    spec = codec.to_json(wanted.spec)
+    runs = {name: value for name, value in spec.items() if name not in _LIVE}
+    named = [
+        runs,
+        wanted.model_trees,
+        wanted.model_frameworks,
+        wanted.host,
+        _source_name(wanted.spec.recorded),
+    ]
+    return _CODE + hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _source_name(recorded: dict[str, Any]) -> str:

@@ -38,6 +38,7 @@ class ServiceConfig:
     endpoint_id: str = ""
     workspace: str = ""
     revision: int = 1
+    code: str = ""  # names what runs: revisions with the same share replicas; empty: each has its own
     host: str = "127.0.0.1"
     port: int = 0
     replicas: int = 1
@@ -58,7 +59,15 @@ class ServiceConfig:
     def digest(self) -> str:
         """Names what a replica runs: replicas with the same digest need not be replaced by each other."""
         fields = {k: v for k, v in codec.to_json(self).items() if k not in LIVE_FIELDS}
+        if self.code:
+            del fields["revision"]
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode("utf-8")).hexdigest()[:12]
+
+    def with_live_fields_of(self, other: ServiceConfig) -> ServiceConfig:
+        """What a replica of this goes on with when `other` is wanted: all of it when that is the same code."""
+        if other.digest == self.digest:
+            return other
+        return dataclasses.replace(self, **{name: getattr(other, name) for name in LIVE_FIELDS})
 
     @property
     def init_timeout_s(self) -> float:

@@ -1,8 +1,8 @@
 """What keeper and scoring hosts say to each other: JSON lines over a Unix stream socket.
 
 Keeper to host: the first line of an inherited connection is the configuration, then `{"do": …}` with `configure`,
-`drain`, `pass_listener` or `reopen_log`. Host to keeper: `{"state": "ready" | "failed" | "draining" | "listener"}`; with
-`listener` the listening socket travels along. The end of the connection is the end of the process.
+`drain`, `pass_listener` or `reopen_log`. Host to keeper: `{"state": …}` with `ready`, `configured`, `failed`, `draining`
+or `listener`, with which the listening socket travels along. The end of the connection is the end of the process.
 """
 
 from __future__ import annotations

@@ -104,10 +104,11 @@ class ScoringHost:
         named.listen(8)
         return named
 
-    def _configure(self, service: config.ServiceConfig) -> None:
-        self._application.configure(service)
-        self._loop.max_body_bytes = service.max_body_bytes
-        self._watchdog.timeout_s = service.scoring_timeout_s
+    def _configure(self, wanted: config.ServiceConfig) -> None:
+        self._config = self._config.with_live_fields_of(wanted)
+        self._application.configure(self._config)
+        self._loop.max_body_bytes = self._config.max_body_bytes
+        self._watchdog.timeout_s = self._config.scoring_timeout_s
 
     # -- events of the loop that are not requests
 
@@ -157,6 +158,7 @@ class ScoringHost:
         what = message.get("do")
         if what == "configure":
             self._configure(config.from_json(message["config"]))
+            channel.send({"state": "configured", "revision": self._config.revision})
         elif what == "drain":
             self._drain(float(message["idle_s"]))
             channel.send({"state": "draining"})

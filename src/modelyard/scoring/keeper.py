@@ -6,6 +6,7 @@ killed at any time: the replicas go on, and the next keeper of the directory tak
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -121,15 +122,17 @@ class Keeper:
             self.log.say(str(error))
             return
         self.outlook.config_error = ""
-        self._failed_digest = ""
-        self.outlook.error = None
+        before = self.active or self.wanted
+        if before is not None and wanted.port in (0, self.port):
+            wanted = dataclasses.replace(wanted, port=before.port)  # the one it has, which is no change
+        if wanted.digest != self._failed_digest:
+            self._failed_digest = ""
+            self.outlook.error = None
         self._retry_at.clear()
         self._crashes.clear()
         self.wanted = wanted
         if wanted.stop:
             self._stopping = True
-        if self.active is not None and self.active.digest == wanted.digest:
-            self._activate(wanted)
         for one in self.replicas:
             if one.state != "draining":
                 one.channel.send({"do": "configure", "config": codec.to_json(wanted)})
@@ -152,8 +155,8 @@ class Keeper:
         for target in targets:
             if self._have_listener(target, now):
                 self._keep_count(target, wanted.replicas, now)
-        if self._ready(wanted.digest) >= wanted.replicas:
-            if active is None or active.digest != wanted.digest:
+        if self._ready(wanted) >= wanted.replicas:
+            if active != wanted:
                 self.log.say(f"revision {wanted.revision} answers")
                 self._activate(wanted)
             self.outlook.error = None
@@ -210,8 +213,12 @@ class Keeper:
         self.active = active
         write_json("active.json", codec.to_json(active))
 
-    def _ready(self, digest: str) -> int:
-        return sum(r.digest == digest and r.state == "ready" for r in self.replicas)
+    def _ready(self, target: ServiceConfig) -> int:
+        """Replicas that answer with everything that this revision says."""
+        return sum(
+            r.state == "ready" and r.digest == target.digest and r.revision == target.revision
+            for r in self.replicas
+        )
 
     def _patience_s(self) -> float:
         """How long a draining replica may need for the request it is answering."""
@@ -298,8 +305,7 @@ class Keeper:
         one.kill()  # what its user's code has started
         words = one.exit_words()
         self.telemetry.retire(one.slot)
-        name = control.socket_name_of(one.revision, one.digest, one.slot, one.pid, one.started)
-        replica.remove_socket(os.path.join(control.REPLICAS_DIR, name))
+        replica.remove_socket(os.path.join(control.REPLICAS_DIR, one.socket_name))
         if one.state == "draining":
             self.log.say(f"replica {one.pid} of revision {one.revision} has ended")
             return

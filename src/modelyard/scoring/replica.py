@@ -21,7 +21,8 @@ class Replica:
         self, channel: control.ControlChannel, revision: int, digest: str, slot: int, pid: int, started: int
     ) -> None:
         self.channel = channel
-        self.revision = revision
+        self.socket_name = control.socket_name_of(revision, digest, slot, pid, started)
+        self.revision = revision  # the one it has been told of last
         self.digest = digest
         self.slot = slot
         self.pid = pid
@@ -45,6 +46,8 @@ class Replica:
             if state == "ready" and self.state == "starting":
                 self.swagger = message.get("swagger")
                 self.enter("ready")
+            elif state == "configured":
+                self.revision = int(message["revision"])
             elif state == "failed":
                 self.error = message.get("error")
                 self.enter("failed")

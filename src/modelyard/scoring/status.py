@@ -44,7 +44,12 @@ def service_status(
         "port": port,
         "pid": os.getpid(),
         "replicas": [
-            {"pid": r.pid, "ready": r.state == "ready", "state": r.state, "revision": r.revision}
+            {
+                "pid": r.pid,
+                "ready": r.state == "ready",
+                "state": r.state,
+                "is_current": wanted is not None and r.digest == wanted.digest,
+            }
             for r in replicas
         ],
         "error": error,

@@ -42,13 +42,15 @@ class Node:
             self.home, link, Trees(node / "cache"), builds, bundle.build(node / "sdk")
         )
 
-    def want(self, revision=1, stop=False, word="one", environment=None, model=b"weights"):
-        self.yard.add_tree(f"source-{revision}", {"score.py": SCORE.format(word=word).encode()})
+    def want(self, revision=1, stop=False, word="one", model=b"weights", source="", keys=(), **spec):
+        source = source or f"source-{revision}"
+        self.yard.add_tree(source, {"score.py": SCORE.format(word=word).encode()})
         self.yard.add_model("iris", 3, {"model.pkl": model})
-        spec = ServiceSpec(["iris:3"], "score.py", f"source-{revision}", environment=environment)
+        wanted = ServiceSpec(["iris:3"], "score.py", source, **spec)
+        trees = {"iris:3": "m3"}
         self.services.take(
             ServiceAssignment(
-                "ws", "svc", "e1", revision, spec, self.port, model_trees={"iris:3": "m3"}, stop=stop
+                "ws", "svc", "e1", revision, wanted, self.port, list(keys), model_trees=trees, stop=stop
             )
         )
 
@@ -127,7 +129,8 @@ def test_a_new_revision_takes_over_while_the_service_answers(node, until):
     asking.join()
     assert failures == []
     assert node.score()[1] == "two"
-    until(lambda: not (node.home / "node" / "services" / "e1" / "1").exists(), "the files of the first to go")
+    directory = node.home / "node" / "services" / "e1"
+    until(lambda: len(list(directory.glob("code-*"))) == 1, "the files of the first to go")
 
 
 def test_a_service_outlives_the_agent_and_comes_back_without_the_yard(node, until):
@@ -152,6 +155,23 @@ def test_a_service_outlives_the_agent_and_comes_back_without_the_yard(node, unti
             return False
 
     until(answers, "the service to answer again")
+
+
+def test_other_keys_and_replicas_keep_the_processes_and_a_new_generation_does_not(node, until):
+    node.want()
+    until(lambda: node.state() == "Healthy", "the service to be healthy")
+    status = node.home / "node" / "services" / "e1" / "status.json"
+
+    def pids_of(revision):
+        until(lambda: node.yard.reports[-1]["active_revision"] == revision, f"revision {revision}")
+        return {r["pid"] for r in records.read_object(status)["replicas"] if r["ready"]}
+
+    first = pids_of(1)
+    node.want(revision=2, source="source-1", replicas=2, auth_enabled=True, keys=["k1"])
+    second = pids_of(2)
+    assert first < second
+    node.want(revision=3, source="source-1", replicas=1, generation=1)
+    assert not first & pids_of(3)
 
 
 def test_an_environment_that_can_not_be_had_is_reported_and_the_old_revision_stays(node, until):

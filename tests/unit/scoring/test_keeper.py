@@ -31,8 +31,9 @@ WHO = """
 class Load:
     """Clients that score over kept connections until told to end, and everything that went wrong."""
 
-    def __init__(self, port: int, clients: int = 4) -> None:
+    def __init__(self, port: int, clients: int = 4, key: str = "") -> None:
         self.port = port
+        self.headers = {"Authorization": "Bearer " + key} if key else {}
         self.failures: list[str] = []
         self.answers: list[Any] = []
         self.ending = threading.Event()
@@ -42,7 +43,7 @@ class Load:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         while not self.ending.is_set():
             try:
-                connection.request("POST", "/score", b"{}")
+                connection.request("POST", "/score", b"{}", self.headers)
                 answer = connection.getresponse()
                 body = answer.read()
             except (OSError, http.client.HTTPException) as error:
@@ -61,8 +62,8 @@ class Load:
 
 
 @contextlib.contextmanager
-def load(service: Any, clients: int = 4) -> Iterator[Load]:
-    made = Load(service.status()["port"], clients)
+def load(service: Any, clients: int = 4, key: str = "") -> Iterator[Load]:
+    made = Load(service.status()["port"], clients, key)
     for thread in made.threads:
         thread.start()
     try:
@@ -402,6 +403,35 @@ def test_keys_and_replicas_change_without_new_processes(service: Any) -> None:
     assert pids[0] in service.pids()
     service.change(replicas=1)
     wait_until(lambda: len(service.pids()) == 1, "one replica")
+
+
+def test_a_revision_that_runs_the_same_code_keeps_its_processes(service: Any) -> None:
+    service.start(code="a", auth_enabled=True, keys=["k1"], replicas=2)
+    before = service.wait()
+    with load(service, key="k1") as during:
+        service.change(revision=2, keys=["k2", "k1"], port=before["port"])
+        after = service.wait(revision=2, active_revision=2)
+    assert during.failures == []
+    assert {r["pid"] for r in after["replicas"]} == {r["pid"] for r in before["replicas"]}
+    told = service.request("GET", "/swagger.json", headers={"Authorization": "Bearer k2"})
+    assert json.loads(told[2])["info"]["version"] == "2"
+    service.change(revision=3, replicas=3)
+    grown = service.wait(revision=3, active_revision=3)
+    assert len(service.pids()) == 3
+    assert {r["pid"] for r in before["replicas"]} < {r["pid"] for r in grown["replicas"]}
+
+
+def test_after_an_update_that_fails_the_old_revision_tells_its_own_lines(service: Any) -> None:
+    service.script("def init(): pass\ndef run(d):\n    raise ValueError('x')\n")
+    service.start()
+    service.wait()
+    broken = service.dir / "broken"
+    broken.mkdir()
+    (broken / "score.py").write_text("1 / 0")
+    service.change(revision=2, source_dir=str(broken))
+    wait_until(lambda: service.status()["error"] is not None, "the error of the second revision")
+    assert service.request("POST", "/score", b"1")[2] == b"run() failed: score.py:3: ValueError: x"
+    assert json.loads(service.request("GET", "/swagger.json")[2])["info"]["version"] == "1"
 
 
 def test_a_run_beyond_the_timeout_is_answered_with_504(service: Any) -> None:

@@ -75,6 +75,7 @@ class EndpointService:
             if row is not None:
                 if not body.overwrite:
                     raise _exists(body.name)
+                generation = store.revision(tx, row.id, row.revision).spec.generation + 1
                 given = {
                     "compute_type": body.compute_type,
                     "description": body.description,
@@ -82,7 +83,7 @@ class EndpointService:
                     "properties": body.properties,
                     **_keys(body.primary_key, body.secondary_key, row),
                 }
-                self._revise(tx, row, revision, now, **given)
+                self._revise(tx, row, _with(revision, generation=generation), now, **given)
                 return
             self._check_port(tx, "", revision.spec.port)
             store.add(
@@ -147,13 +148,13 @@ class EndpointService:
             now = self._clock.now()
             row = _found(tx, workspace_id, name)
             current = store.revision(tx, row.id, row.revision)
-            revision = settled or current
+            revision = current
+            if settled is not None or body.reload:
+                revision = _with(settled or current, generation=current.spec.generation + int(body.reload))
             if body.auth_enabled is not None and body.auth_enabled != revision.spec.auth_enabled:
-                revision = dataclasses.replace(
-                    revision, spec=dataclasses.replace(revision.spec, auth_enabled=body.auth_enabled)
-                )
+                revision = _with(revision, auth_enabled=body.auth_enabled)
             labels = _labels(row, body)
-            if body.reload or settled is not None or revision is not current:
+            if revision is not current:
                 self._revise(tx, row, revision, now, **labels)
             elif labels:
                 store.change(tx, row, now, **labels)
@@ -172,7 +173,7 @@ class EndpointService:
             return EndpointKeys(row.primary_key, row.secondary_key)
 
     def regenerate_key(self, workspace_id: str, name: str, body: KeyRegenerate) -> EndpointKeys:
-        """Replace one key. It takes effect with the revision this makes, which drops no request."""
+        """Replace one key. It takes effect with the revision this makes, whose processes are those that run."""
         which = body.key.lower()
         if which not in ("primary", "secondary"):
             raise Invalid("bad_key_name", f"There is no key {body.key!r}; say 'primary' or 'secondary'.")
@@ -260,7 +261,9 @@ class EndpointService:
         else:
             rules.check_no_code([model.framework for model in models])
         environment = self._environments.resolve(workspace_id, spec.environment) if spec.environment else None
-        settled = dataclasses.replace(spec, models=[model.id for model in models], environment=environment)
+        settled = dataclasses.replace(
+            spec, models=[model.id for model in models], environment=environment, generation=0
+        )
         return store.Revision(
             settled,
             {model.id: model.tree_id for model in models},
@@ -312,6 +315,10 @@ class EndpointService:
         host = f"[{host}]" if ":" in host else host
         address = f"http://{host}:{row.port}" if row.port else ""
         return store.info(row, store.revision(tx, row.id, row.revision).spec, address)
+
+
+def _with(revision: store.Revision, **fields: Any) -> store.Revision:
+    return dataclasses.replace(revision, spec=dataclasses.replace(revision.spec, **fields))
 
 
 def _found(tx: Tx, workspace_id: str, name: str) -> store.Row:

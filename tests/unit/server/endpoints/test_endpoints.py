@@ -273,6 +273,18 @@ def test_authentication_can_be_turned_on_and_off(place):
     assert place.update(auth_enabled=False).revision == 3
 
 
+def test_only_a_reload_or_a_new_deployment_starts_a_new_generation(place):
+    place.deploy(spec=place.spec(auth_enabled=True))
+    place.owner.request("POST", place.at("endpoints", "svc", "keys"), KeyRegenerate("primary"))
+    place.update(auth_enabled=False)
+    place.update(spec=place.spec(replicas=2, generation=7))
+    assert place.info().spec.generation == 0
+    assert place.update(reload=True).spec.generation == 1
+    assert place.update(spec=place.spec(), reload=True).spec.generation == 2
+    place.deploy(overwrite=True)
+    assert place.info().spec.generation == 3
+
+
 def test_labels_change_without_a_new_revision(place):
     place.deploy(tags={"a": "1", "b": "2"}, properties={"p": "1"})
     now = place.update(set_tags={"c": "3"}, remove_tags=["a"], add_properties={"q": "2"}, description="new")
