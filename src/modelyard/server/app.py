@@ -148,4 +148,5 @@ def _asgi(
             500: system.internal_error,
         },
     )
+    app.router.redirect_slashes = False  # what is not there is 404, with or without a slash
     return security.Guard(app, security.allowed_hosts(settings.host, settings.allowed_hosts))

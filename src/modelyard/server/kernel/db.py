@@ -186,6 +186,8 @@ def _postgres_engine(url: str) -> sa.Engine:
 
 def _sqlite_engine(url: str, begin: str) -> sa.Engine:
     path = url.removeprefix("sqlite:///")
+    if not Path(path).is_absolute():
+        raise bad_url(url)  # in memory, or somewhere else with each directory that the yard is started from
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         # Not parsed as a URL: a directory's name may hold any character.

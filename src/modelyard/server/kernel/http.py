@@ -24,6 +24,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.routing import Route as StarletteRoute
 
 from modelyard.server.kernel.auth import Identity, Permission, Principal
@@ -255,7 +256,14 @@ async def no_such_route(request: Request, _error: Exception) -> Response:
 async def no_such_method(request: Request, error: Exception) -> Response:
     """Starlette's 405: the path exists, for other methods."""
     assert isinstance(error, HTTPException)
-    allowed = (error.headers or {}).get("Allow", "")
+    # Each route is one method, and Starlette names those of the first route at this path only.
+    methods = {
+        method
+        for route in request.app.routes
+        if isinstance(route, StarletteRoute) and route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
+    allowed = ", ".join(sorted(methods))
     response = problem_response(
         Problem(
             "no_such_method",

@@ -95,8 +95,8 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> t
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}  # a home that can't be one is told when it is made
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Invalid("bad_config_file", f"{file} is not valid TOML: {error}. Mend or remove it.") from error
 
