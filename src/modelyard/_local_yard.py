@@ -36,7 +36,7 @@ def connect_or_start() -> Client:
 def _start() -> None:
     import subprocess  # only the first program of the day starts a yard
 
-    command = [sys.executable, "-m", "modelyard", "up", "--detach"]
+    command = [sys.executable, "-m", "modelyard", "up", "--detach", "--free-port"]
     try:
         done = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=_START_TIMEOUT_S, check=False
@@ -50,7 +50,7 @@ def _start() -> None:
         ) from error
     if done.returncode != 0:
         said = done.stdout.decode("utf-8", "replace").strip()
-        if "No module named" in said or sys.version_info < (3, 11):
+        if "pip install modelyard" in said or sys.version_info < (3, 11):
             said = (
                 f"{sys.executable} has the client only; a yard needs Python 3.11 or newer with `pip install "
                 "modelyard`. Start one there, or set MODELYARD_URL and MODELYARD_TOKEN.\n" + said

@@ -208,3 +208,26 @@ def test_keep_alive_requests_are_answered_without_a_delayed_acknowledgement(own_
                 answer += connection.recv(65536)
             times.append(time.monotonic() - begin)
     assert sorted(times)[15] < 0.03
+
+
+def test_a_running_yard_says_that_other_flags_count_from_the_next_start(own_yard: Any) -> None:
+    own_yard.up()
+    again = own_yard.cli("up", "--detach", "--slots", "7")
+    assert "already running" in again.stdout
+    assert "--slots counts from the next start" in again.stderr
+
+
+def test_a_program_gets_its_yard_also_where_the_default_port_is_taken(own_yard: Any) -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("127.0.0.1", 7070))
+            taken.listen()
+        except OSError:
+            pass  # somebody else has it, which is as good
+        assert own_yard.cli("up", "--detach", check=False).returncode == 4
+        code = "from modelyard import Workspace; print(Workspace.from_config().name)"
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=own_yard.env, capture_output=True, text=True, check=False
+        )
+    assert (done.returncode, done.stdout) == (0, "default\n"), done.stderr

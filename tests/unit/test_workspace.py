@@ -95,7 +95,9 @@ def test_a_yard_that_can_not_be_started_says_why(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("MODELYARD_TOKEN")
     monkeypatch.setenv("MODELYARD_HOME", str(tmp_path / "home"))
     broken = tmp_path / "python"
-    broken.write_text("#!/bin/sh\necho No module named starlette; exit 1\n")
+    broken.write_text(
+        '#!/bin/sh\necho "error: Python package starlette is missing: pip install modelyard"; exit 1\n'
+    )
     broken.chmod(0o755)
     monkeypatch.setattr(_local_yard.sys, "executable", str(broken))
     with pytest.raises(errors.YardUnavailable, match=r"pip install modelyard"):

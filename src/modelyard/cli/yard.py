@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +31,28 @@ _STOP_GRACE_S = 20.0
 )
 @click.option("--allowed-hosts", metavar="NAMES", help="Names under which a proxy shows the yard, by commas.")
 @click.option("--detach", is_flag=True, help="Start in the background and return once the yard answers.")
-def up(detach: bool, **flags: Any) -> None:
+@click.option(
+    "--free-port", is_flag=True, help="With --detach: where the default port is taken, any free one."
+)
+def up(detach: bool, free_port: bool, **flags: Any) -> None:
     """Start the yard.
 
     Everything it keeps is in its home. A yard that runs already is told about and left alone.
     """
     from modelyard.server.kernel.settings import load
 
-    settings, _ = load({"home": None, **flags})
+    if free_port and not detach:
+        raise click.UsageError("--free-port needs --detach")
+    settings, origins = load({"home": None, **flags})
     running = _running(settings.home)
     if running is not None:
         _tell_running(settings.home, running, flags)
         return
-    if detach:
-        _tell_up(settings.home, *_start_detached(settings.home, flags))
-    else:
+    if not detach:
         _serve_here(settings)
+        return
+    start = _start_on_any_port if free_port and _is_default(origins, "port") else _start_detached
+    _tell_up(settings.home, *start(settings.home, flags))
 
 
 def ensure_up(port: int | None) -> str:
@@ -55,17 +62,26 @@ def ensure_up(port: int | None) -> str:
     """
     from modelyard.server.kernel.settings import load
 
-    settings, origins = load({})
+    flags = {"port": port}
+    settings, origins = load(flags)
     running = _running(settings.home)
     if running is not None:
         return str(running.url)
-    chosen = port is not None or any(o.name == "port" and o.origin != "default" for o in origins)
+    start = _start_on_any_port if _is_default(origins, "port") else _start_detached
+    return start(settings.home, flags)[0]
+
+
+def _is_default(origins: Sequence[Any], name: str) -> bool:
+    return any(o.name == name and o.origin == "default" for o in origins)
+
+
+def _start_on_any_port(home: Path, flags: dict[str, Any]) -> tuple[str, int]:
     try:
-        return _start_detached(settings.home, {"port": port})[0]
+        return _start_detached(home, flags)
     except Failure as failure:
-        if chosen or failure.exit_code != REFUSED:
+        if failure.exit_code != REFUSED:
             raise
-        return _start_detached(settings.home, {"port": 0})[0]
+        return _start_detached(home, {**flags, "port": 0})
 
 
 def _serve_here(settings: Any) -> None:
@@ -159,6 +175,13 @@ def _tell_running(home: Path, record: Any, flags: dict[str, Any]) -> None:
             f"A yard is running on {home} at {record.url}, not on port {port}. "
             "Stop it first (modelyard down), or choose another --home.",
             REFUSED,
+        )
+    kept = [
+        f"--{name.replace('_', '-')}" for name, value in flags.items() if value is not None and name != "port"
+    ]
+    if kept:
+        say(
+            f"It goes on as it was started: {', '.join(kept)} counts from the next start (modelyard down first)."
         )
     if wants_json():
         print_record([], {"url": record.url, "pid": record.pid, "home": str(home), "already_running": True})

@@ -127,3 +127,12 @@ def test_completion_completes_verbs() -> None:
         check=False,
     )
     assert done.stdout.split() == ["plain,submit"]
+
+
+def test_an_installation_without_the_commands_libraries_says_how_to_get_them(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['click'] = None\nfrom modelyard.__main__ import main\nsys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: Python package 'click' is missing")
+    assert "pip install modelyard" in done.stderr
+    assert "Traceback" not in done.stderr

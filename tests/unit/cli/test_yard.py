@@ -114,7 +114,8 @@ def test_config_tells_where_a_setting_came_from(
     assert rows["home"]["origin"] == "MODELYARD_HOME"
 
 
-def test_doctor_works_with_the_yard_down(modelyard: Callable) -> None:
+def test_doctor_works_with_the_yard_down(modelyard: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELYARD_PORT", "0")  # the default one may be taken on this machine
     done = modelyard("doctor", "-o", "json")
     found = {f["what"]: f for f in done.json}
     assert done.code == 0, done.out
@@ -146,3 +147,17 @@ def test_doctor_names_a_wrong_setting(modelyard: Callable, home: Path) -> None:
 def test_the_quickstart_files_are_found() -> None:
     names = set(os.listdir(example_directory()))
     assert {"train.py", "score.py", "requirements.txt"} <= names
+
+
+def test_a_home_below_a_file_is_named_as_the_fault(modelyard: Callable, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = modelyard("up", "--home", "file/home", "--port", "0")
+    assert done.code == 2
+    assert "file/home can't be used: Not a directory" in done.err
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///yard.db", "sqlite:///:memory:"])
+def test_a_database_that_moves_with_the_directory_is_refused(modelyard: Callable, url: str) -> None:
+    done = modelyard("up", "--port", "0", "--database", url)
+    assert done.code == 2
+    assert "with four slashes" in done.err
