@@ -241,7 +241,8 @@ class Model:
         there = [name for name in names if os.path.exists(os.path.join(target, name))]
         if there and not overwrite:
             raise errors.UserErrorException(
-                f"{os.path.join(target, there[0])!r} is there already. Choose another target_dir, or exist_ok=True."
+                f"{os.path.join(target, there[0])!r} is there already. Choose another target_dir, or replace it with "
+                "exist_ok=True (--overwrite)."
             )
         model_paths.fetch(self._door, self._info, target)
         return os.path.join(target, names[0]) if len(names) == 1 else target

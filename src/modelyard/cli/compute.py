@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from modelyard.cli.connection import ask, open_workspace
-from modelyard.cli.lazy import YardGroup, workspace_option
+from modelyard.cli.lazy import YardGroup
+from modelyard.cli.names import Name, workspace_option
 from modelyard.cli.output import print_items, print_record
 
 
@@ -29,7 +30,7 @@ def list_(workspace: str | None) -> None:
 
 
 @compute.command()
-@click.argument("name")
+@click.argument("name", type=Name("compute"))
 @workspace_option
 def show(name: str, workspace: str | None) -> None:
     """Show a compute target."""

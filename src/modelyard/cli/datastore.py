@@ -8,8 +8,19 @@ from typing import Any
 import click
 
 from modelyard.cli.connection import ask, change, open_workspace
-from modelyard.cli.lazy import YardGroup, workspace_option
-from modelyard.cli.output import print_items, print_json, print_record, say, size, waiting, wants_json, when
+from modelyard.cli.lazy import YardGroup
+from modelyard.cli.names import workspace_option
+from modelyard.cli.output import (
+    confirm,
+    print_items,
+    print_json,
+    print_record,
+    say,
+    size,
+    waiting,
+    wants_json,
+    when,
+)
 
 
 @click.group(cls=YardGroup)
@@ -127,7 +138,6 @@ def delete(path: str, yes: bool, name: str, workspace: str | None) -> None:
     opened = open_workspace(workspace)
     path = path.strip("/")
     count = len(ask(opened, FileList, "datastores", name, "files", query={"path": path}).items)
-    if not yes:
-        click.confirm(f"Delete {count} files at {path!r} of datastore {name}?", abort=True, err=True)
+    confirm(f"Delete {count} files at {path!r} of datastore {name}?", yes)
     change(opened, "DELETE", None, None, "datastores", name, "files", path)
     say(f"Deleted {count} files from datastore {name}.")

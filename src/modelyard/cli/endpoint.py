@@ -11,8 +11,18 @@ import click
 
 from modelyard.cli import endpoint_deploy
 from modelyard.cli.connection import ask, change, open_workspace
-from modelyard.cli.lazy import YardGroup, workspace_option
-from modelyard.cli.output import print_items, print_json, print_record, say, waiting, wants_json, when
+from modelyard.cli.lazy import YardGroup
+from modelyard.cli.names import Name, workspace_option
+from modelyard.cli.output import (
+    confirm,
+    print_items,
+    print_json,
+    print_record,
+    tell_deleted,
+    waiting,
+    wants_json,
+    when,
+)
 from modelyard.cli.values import pairs
 
 
@@ -40,7 +50,7 @@ def list_(workspace: str | None) -> None:
 
 
 @endpoint.command()
-@click.argument("name")
+@click.argument("name", type=Name("endpoint"))
 @workspace_option
 def show(name: str, workspace: str | None) -> None:
     """Show a web service."""
@@ -48,7 +58,7 @@ def show(name: str, workspace: str | None) -> None:
 
 
 @endpoint.command()
-@click.argument("name")
+@click.argument("name", type=Name("endpoint"))
 @click.option("--data", help="The request body; '-' reads it from stdin.")
 @click.option(
     "--file", "file", type=click.Path(exists=True, dir_okay=False), help="A file with the request body."
@@ -63,7 +73,9 @@ def score(name: str, data: str | None, file: str | None, workspace: str | None) 
     )
     from modelyard.endpoints import Webservice
 
-    service = Webservice(open_workspace(workspace), name)
+    opened = open_workspace(workspace)
+    endpoint_deploy.info_of(opened, name)
+    service = Webservice(opened, name)
     answer = service.run(body)
     # The service's answer is what was asked for, so it goes out as it came, with or without --output json.
     if isinstance(answer, bytes):
@@ -73,7 +85,7 @@ def score(name: str, data: str | None, file: str | None, workspace: str | None) 
 
 
 @endpoint.command()
-@click.argument("name")
+@click.argument("name", type=Name("endpoint"))
 @click.option("--lines", type=click.IntRange(1, 100_000), default=1000, show_default=True)
 @workspace_option
 def logs(name: str, lines: int, workspace: str | None) -> None:
@@ -88,7 +100,7 @@ def logs(name: str, lines: int, workspace: str | None) -> None:
 
 
 @endpoint.command()
-@click.argument("name")
+@click.argument("name", type=Name("endpoint"))
 @click.option("--regenerate", type=click.Choice(["primary", "secondary"]), help="Replace this key first.")
 @click.option("--value", default="", help="With --regenerate: this one instead of a random one.")
 @workspace_option
@@ -109,8 +121,15 @@ def keys(name: str, regenerate: str | None, value: str, workspace: str | None) -
 
 
 @endpoint.command()
-@click.argument("name")
-@click.option("--model", "models", multiple=True, metavar="NAME[:VERSION]", help="Serve these instead.")
+@click.argument("name", type=Name("endpoint"))
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    type=Name("model"),
+    metavar="NAME[:VERSION]",
+    help="Serve these instead.",
+)
 @click.option("--replicas", type=click.IntRange(1, endpoint_deploy.MAX_REPLICAS))
 @click.option("--auth/--no-auth", default=None, help="Turn keys on or off.")
 @click.option("--reload", is_flag=True, help="Start the scoring processes anew, without dropping a request.")
@@ -147,14 +166,13 @@ def update(
 
 
 @endpoint.command()
-@click.argument("name")
+@click.argument("name", type=Name("endpoint"))
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @workspace_option
 def delete(name: str, yes: bool, workspace: str | None) -> None:
     """Delete a web service; its processes end."""
     opened = open_workspace(workspace)
     endpoint_deploy.info_of(opened, name)
-    if not yes:
-        click.confirm(f"Delete web service {name!r}?", abort=True, err=True)
+    confirm(f"Delete web service {name!r}?", yes)
     change(opened, "DELETE", None, None, "endpoints", name)
-    say(f"Deleted endpoint {name}.")
+    tell_deleted("endpoint", name)

@@ -11,7 +11,8 @@ import click
 
 from modelyard.cli.connection import ask, open_workspace
 from modelyard.cli.failures import FAILED, Failure
-from modelyard.cli.lazy import YardCommand, workspace_option
+from modelyard.cli.lazy import YardCommand
+from modelyard.cli.names import Name, workspace_option
 from modelyard.cli.output import print_record, say, waiting, when
 from modelyard.cli.values import environment_of, environment_options, name_and_version, pairs
 
@@ -20,7 +21,15 @@ MAX_REPLICAS = 64  # as the yard's own rule
 
 @click.command(cls=YardCommand)
 @click.argument("name")
-@click.option("-m", "--model", "models", multiple=True, metavar="NAME[:VERSION]", help="May be repeated.")
+@click.option(
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    type=Name("model"),
+    metavar="NAME[:VERSION]",
+    help="May be repeated.",
+)
 @click.option("--entry-script", help="The script with init() and run(data).")
 @click.option(
     "--source-directory", type=click.Path(exists=True, file_okay=False), help="What travels with it."

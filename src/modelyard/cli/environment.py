@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from modelyard.cli.connection import ask, change, open_workspace, yard_wide
-from modelyard.cli.lazy import YardGroup, workspace_option
+from modelyard.cli.lazy import YardGroup
+from modelyard.cli.names import Name, workspace_option
 from modelyard.cli.output import print_items, print_record, seconds, wants_json, when
 from modelyard.cli.values import environment_of, pairs
 
@@ -21,17 +22,41 @@ def environment() -> None:
 def _kind(spec: Any) -> str:
     if spec.python.user_managed:
         return f"user-managed ({spec.python.interpreter_path or 'the yard’s Python'})"
-    return "conda" if spec.python.conda is not None else "pip"
+    return "pip" if _pip_alone(spec) is not None else "conda"
+
+
+def _pip_alone(spec: Any) -> list[str] | None:
+    """The requirements of an environment that pip alone fills; None where conda packages are named too."""
+    conda = spec.python.conda
+    if conda is None:
+        return list(spec.python.requirements or [])
+    parts = conda.get("dependencies") or []
+    if any(not isinstance(p, dict) for p in parts):
+        return None
+    return [line for p in parts for line in p.get("pip", [])]
+
+
+def _conda_lines(spec: Any) -> str:
+    """One package a line, those of pip under a line of its own, as the file has them."""
+    if _pip_alone(spec) is not None:
+        return ""
+    lines: list[str] = []
+    for part in spec.python.conda.get("dependencies") or []:
+        lines += [part] if isinstance(part, str) else ["pip:", *(f"  {line}" for line in part.get("pip", []))]
+    return "\n".join(lines)
+
+
+def _created(info: Any) -> str:
+    return when(info.created_at) if info.created_at else "comes with the yard"
 
 
 def _print(info: Any) -> None:
-    python = info.spec.python
     print_record(
         [
             ("name", info.spec.name), ("version", info.spec.version), ("kind", _kind(info.spec)),
-            ("conda", python.conda and (python.conda.get("dependencies") or "")),
-            ("requirements", "\n".join(python.requirements or [])), ("variables", info.spec.variables),
-            ("content hash", info.content_hash), ("created", when(info.created_at)),
+            ("conda", _conda_lines(info.spec)), ("requirements", "\n".join(_pip_alone(info.spec) or [])),
+            ("variables", info.spec.variables), ("content hash", info.content_hash),
+            ("created", _created(info)),
         ],
         info,
     )  # fmt: skip
@@ -45,7 +70,7 @@ def list_(workspace: str | None) -> None:
 
     columns = [
         ("NAME", lambda e: e.spec.name), ("VERSION", lambda e: e.spec.version), ("KIND", lambda e: _kind(e.spec)),
-        ("CREATED", lambda e: when(e.created_at)),
+        ("CREATED", _created),
     ]  # fmt: skip
     items = ask(open_workspace(workspace), EnvironmentList, "environments").items
     print_items(
@@ -54,7 +79,7 @@ def list_(workspace: str | None) -> None:
 
 
 @environment.command()
-@click.argument("name", metavar="NAME[:VERSION]")
+@click.argument("name", metavar="NAME[:VERSION]", type=Name("environment"))
 @workspace_option
 def show(name: str, workspace: str | None) -> None:
     """Show a registered environment."""

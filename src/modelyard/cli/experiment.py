@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from modelyard.cli.connection import ask, change, open_workspace
-from modelyard.cli.lazy import YardGroup, workspace_option
-from modelyard.cli.output import print_items, print_record, say, when
+from modelyard.cli.lazy import YardGroup
+from modelyard.cli.names import Name, workspace_option
+from modelyard.cli.output import confirm, print_items, print_record, tell_deleted, when
 from modelyard.cli.values import pairs
 
 
@@ -35,6 +36,19 @@ def _change(which: str, workspace: str | None, **given: Any) -> None:
     _print(change(open_workspace(workspace), "PATCH", ExperimentInfo, body, "experiments", which))
 
 
+@experiment.command()
+@click.argument("name")
+@click.option("--description", default="")
+@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE")
+@workspace_option
+def create(name: str, description: str, tags: tuple[str, ...], workspace: str | None) -> None:
+    """Create an experiment, or show the one of this name. `run submit` makes what it needs by itself."""
+    from modelyard.wire.experiments import ExperimentCreate, ExperimentInfo
+
+    body = ExperimentCreate(name, pairs(tags, "--tag"), description)
+    _print(change(open_workspace(workspace), "POST", ExperimentInfo, body, "experiments"))
+
+
 @experiment.command("list")
 @click.option("--all", "archived_too", is_flag=True, help="Archived ones too.")
 @workspace_option
@@ -57,7 +71,7 @@ def list_(archived_too: bool, workspace: str | None) -> None:
 
 
 @experiment.command()
-@click.argument("name")
+@click.argument("name", type=Name("experiment"))
 @workspace_option
 def show(name: str, workspace: str | None) -> None:
     """Show an experiment, by name or id."""
@@ -67,7 +81,7 @@ def show(name: str, workspace: str | None) -> None:
 
 
 @experiment.command()
-@click.argument("name")
+@click.argument("name", type=Name("experiment"))
 @workspace_option
 def archive(name: str, workspace: str | None) -> None:
     """Put an experiment away; its runs stay."""
@@ -75,7 +89,7 @@ def archive(name: str, workspace: str | None) -> None:
 
 
 @experiment.command()
-@click.argument("name")
+@click.argument("name", type=Name("experiment"))
 @click.option("--new-name", help="Bring it back under another name.")
 @workspace_option
 def reactivate(name: str, new_name: str | None, workspace: str | None) -> None:
@@ -84,7 +98,7 @@ def reactivate(name: str, new_name: str | None, workspace: str | None) -> None:
 
 
 @experiment.command()
-@click.argument("name")
+@click.argument("name", type=Name("experiment"))
 @click.argument("tags", nargs=-1, metavar="KEY=VALUE...")
 @click.option("--remove", multiple=True, metavar="KEY", help="Take a tag away.")
 @workspace_option
@@ -94,13 +108,18 @@ def tag(name: str, tags: tuple[str, ...], remove: tuple[str, ...], workspace: st
 
 
 @experiment.command()
-@click.argument("name")
+@click.argument("name", type=Name("experiment"))
+@click.option("--force", is_flag=True, help="Its runs too, all of which must have ended.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @workspace_option
-def delete(name: str, yes: bool, workspace: str | None) -> None:
-    """Delete an experiment that has no runs."""
+def delete(name: str, force: bool, yes: bool, workspace: str | None) -> None:
+    """Delete an experiment that has no runs, or with --force its runs too."""
+    from modelyard.wire.experiments import ExperimentInfo
+
     opened = open_workspace(workspace)
-    if not yes:
-        click.confirm(f"Delete experiment {name!r}?", abort=True, err=True)
-    change(opened, "DELETE", None, None, "experiments", name)
-    say(f"Deleted experiment {name}.")
+    info = ask(opened, ExperimentInfo, "experiments", name)
+    confirm(f"Delete experiment {info.name!r}" + (f" with {info.run_count} runs?" if force else "?"), yes)
+    opened._client.request(
+        "DELETE", opened._path("experiments", info.id), query={"force": True} if force else None
+    )
+    tell_deleted("experiment", info.name)

@@ -5,8 +5,6 @@ docs/reference/exit-codes.md says the codes to people.
 
 from __future__ import annotations
 
-import os
-import sys
 import traceback
 from collections.abc import Sequence
 
@@ -38,10 +36,13 @@ def run_and_tell(command: click.Command, arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.exceptions.Abort):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        # `modelyard run list | head`: the reader has what it wanted. Python would complain at exit otherwise.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except SystemExit:
+        return (
+            0  # click's answer to a closed pipe (`modelyard run list | head`): the reader has what it wanted
+        )
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return USAGE
     except (
         Exception
     ) as error:  # the one place where a command's errors end up; --debug shows where they came from
@@ -68,7 +69,7 @@ def explain(error: Exception) -> tuple[str, int]:
     from modelyard import errors
 
     if isinstance(error, errors.AzureMLException):
-        return error.message or str(error), _code_of(error)
+        return error.message or str(error), code_of(error)
     detail = getattr(error, "detail", None)
     if isinstance(detail, str):  # a ProblemError, raised in this process by the server's own start
         return " ".join(detail.split()), NOT_FOUND if getattr(error, "status", 0) == 404 else _problem_code(
@@ -80,6 +81,8 @@ def explain(error: Exception) -> tuple[str, int]:
         return f"{error.filename}: {error.strerror}" if error.filename else str(error), USAGE
     if isinstance(error, OSError):
         return f"{error.filename + ': ' if error.filename else ''}{error.strerror or error}", FAILED
+    if isinstance(error, ModuleNotFoundError):
+        return f"Python package {error.name!r} is missing: pip install modelyard", FAILED
     if isinstance(error, NotImplementedError):
         return str(error), REFUSED
     if isinstance(error, ValueError):
@@ -87,7 +90,7 @@ def explain(error: Exception) -> tuple[str, int]:
     return f"{type(error).__name__}: {error} (a fault of modelyard; --debug shows where)", FAILED
 
 
-def _code_of(error: Exception) -> int:
+def code_of(error: Exception) -> int:
     from modelyard import errors
 
     status = getattr(error, "status", None)

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from modelyard.cli.failures import NOT_FOUND, Failure, code_of
+
 
 class LazyGroup(click.Group):
     """`commands_at`: name -> (`module:attribute`, help line)."""
@@ -95,6 +97,21 @@ class YardCommand(click.Command):
             ),
         ]
 
+    def invoke(self, ctx: click.Context) -> Any:
+        from modelyard import errors  # not for --help
+
+        try:
+            return super().invoke(ctx)
+        except errors.AzureMLException as error:
+            if code_of(error) != NOT_FOUND:
+                raise
+            from modelyard.cli.names import suggestion  # only for a name that is not there
+
+            near = suggestion(ctx)
+            if not near:
+                raise
+            raise Failure((error.message or str(error)) + near, NOT_FOUND) from error
+
 
 def _set_output(ctx: click.Context, _param: click.Parameter, value: str) -> None:
     ctx.find_root().meta["modelyard.output"] = value
@@ -118,9 +135,3 @@ class YardGroup(click.Group):
                 _no_such(f"{ctx.info_name} {args[0]}", [f"{ctx.info_name} {n}" for n in self.commands]), ctx
             )
         return super().resolve_command(ctx, args)
-
-
-def workspace_option(command: Any) -> Any:
-    return click.option(
-        "-w", "--workspace", default=None, help="Workspace by name. Default: the yard's default one."
-    )(command)

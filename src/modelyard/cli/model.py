@@ -8,8 +8,20 @@ from typing import Any
 import click
 
 from modelyard.cli.connection import ask, change, open_workspace
-from modelyard.cli.lazy import YardGroup, workspace_option
-from modelyard.cli.output import print_items, print_json, print_record, say, size, waiting, wants_json, when
+from modelyard.cli.lazy import YardGroup
+from modelyard.cli.names import Name, workspace_option
+from modelyard.cli.output import (
+    confirm,
+    counted,
+    print_items,
+    print_json,
+    print_record,
+    size,
+    tell_deleted,
+    waiting,
+    wants_json,
+    when,
+)
 from modelyard.cli.values import name_and_version, pairs
 
 
@@ -30,7 +42,7 @@ def _print(info: Any) -> None:
         [
             ("model", info.id), ("description", info.description),
             ("framework", f"{info.framework} {info.framework_version}".strip()),
-            ("size", f"{size(info.size_bytes)} in {info.file_count} files"), ("tags", info.tags),
+            ("size", f"{size(info.size_bytes)} in {counted(info.file_count, 'file')}"), ("tags", info.tags),
             ("properties", info.properties), ("run", info.run_id), ("experiment", info.experiment),
             ("endpoints", info.endpoints), ("user", info.user), ("created", when(info.created_at)),
         ],
@@ -40,8 +52,8 @@ def _print(info: Any) -> None:
 
 @model.command()
 @click.option("-n", "--name", required=True, help="The model's name.")
-@click.option("-p", "--path", "model_path", type=click.Path(exists=True), help="A file or folder here.")
-@click.option("--run", "run_id", metavar="RUN_ID", help="Take it from this run's files.")
+@click.option("-p", "--path", "model_path", type=click.Path(), help="A file or folder here.")
+@click.option("--run", "run_id", type=Name("run"), metavar="RUN_ID", help="Take it from this run's files.")
 @click.option(
     "--run-path", metavar="PATH", help="Which file or folder of the run, such as outputs/model.pkl."
 )
@@ -57,10 +69,14 @@ def register(
     workspace: str | None,
 ) -> None:  # fmt: skip
     """Register the next version of a model, from files here (--path) or of a run (--run --run-path)."""
-    if bool(model_path) == bool(run_id):
+    if model_path and run_id:
+        raise click.UsageError("--path is a file here; name a file of the run by --run-path")
+    if not model_path and not run_id:
         raise click.UsageError("give --path, or --run with --run-path")
     if run_path and not run_id:
         raise click.UsageError("--run-path needs --run")
+    if model_path and not os.path.exists(model_path):
+        raise click.UsageError(f"--path {model_path!r}: there is no such file or folder here")
     opened = open_workspace(workspace)
     given: dict[str, Any] = {
         "tags": pairs(tags, "--tag"), "properties": pairs(properties, "--property"), "description": description,
@@ -77,10 +93,10 @@ def register(
 
 
 @model.command("list")
-@click.option("-n", "--name", help="Versions of this model only.")
+@click.option("-n", "--name", type=Name("model"), help="Versions of this model only.")
 @click.option("--tag", "tags", multiple=True, metavar="KEY[=VALUE]", help="All of these must hold.")
 @click.option("--property", "properties", multiple=True, metavar="KEY[=VALUE]")
-@click.option("--run", "run_id", metavar="RUN_ID", help="Registered from this run.")
+@click.option("--run", "run_id", type=Name("run"), metavar="RUN_ID", help="Registered from this run.")
 @click.option("--framework")
 @click.option("--latest", is_flag=True, help="Only the latest version of each.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
@@ -111,11 +127,12 @@ def list_(
         ("SIZE", lambda m: size(m.size_bytes)), ("RUN", lambda m: m.run_id), ("ENDPOINTS", lambda m: m.endpoints),
         ("CREATED", lambda m: when(m.created_at)), ("TAGS", lambda m: m.tags),
     ]  # fmt: skip
-    print_items(items, columns, lambda m: m, "No models yet. `modelyard model register` adds one.")
+    none = "No such models." if any(query.values()) else "No models yet. `modelyard model register` adds one."
+    print_items(items, columns, lambda m: m, none)
 
 
 @model.command()
-@click.argument("name", metavar="NAME[:VERSION]")
+@click.argument("name", metavar="NAME[:VERSION]", type=Name("model"))
 @workspace_option
 def show(name: str, workspace: str | None) -> None:
     """Show a version of a model; the latest without a number."""
@@ -123,7 +140,7 @@ def show(name: str, workspace: str | None) -> None:
 
 
 @model.command()
-@click.argument("name", metavar="NAME[:VERSION]")
+@click.argument("name", metavar="NAME[:VERSION]", type=Name("model"))
 @click.option("-d", "--directory", type=click.Path(file_okay=False), default=".", show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @workspace_option
@@ -142,7 +159,7 @@ def download(name: str, directory: str, overwrite: bool, workspace: str | None) 
 
 
 @model.command()
-@click.argument("name", metavar="NAME:VERSION")
+@click.argument("name", metavar="NAME:VERSION", type=Name("model"))
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @workspace_option
 def delete(name: str, yes: bool, workspace: str | None) -> None:
@@ -151,14 +168,13 @@ def delete(name: str, yes: bool, workspace: str | None) -> None:
         raise click.UsageError("say which version: NAME:VERSION")
     opened = open_workspace(workspace)
     info = _info(opened, name)
-    if not yes:
-        click.confirm(f"Delete model {info.id}?", abort=True, err=True)
+    confirm(f"Delete model {info.id}?", yes)
     change(opened, "DELETE", None, None, "models", info.name, "versions", info.version)
-    say(f"Deleted model {info.id}.")
+    tell_deleted("model", info.id)
 
 
 @model.command()
-@click.argument("name", metavar="NAME[:VERSION]")
+@click.argument("name", metavar="NAME[:VERSION]", type=Name("model"))
 @click.option("--description")
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Set a tag.")
 @click.option("--remove-tag", multiple=True, metavar="KEY")

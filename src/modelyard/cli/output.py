@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from modelyard.cli.failures import FAILED, Failure
+
 Column = tuple[str, Callable[[Any], Any]]
 
 
@@ -128,19 +130,48 @@ def size(size_bytes: float) -> str:
     return f"{size_bytes:.1f} GiB"
 
 
+def counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def say(line: str) -> None:
     """What happens, for a person who waits; not part of the answer, so on stderr and not with JSON."""
     if not wants_json():
         click.echo(line, err=True)
 
 
+def confirm(question: str, yes: bool) -> None:
+    """Ask before something is lost. Raises Failure for a no, UsageError where nobody can be asked."""
+    if yes:
+        return
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort as abort:
+        if isinstance(abort.__context__, EOFError):
+            raise click.UsageError("nobody can be asked here; --yes says that it is meant") from None
+        raise
+    if not agreed:
+        raise Failure("nothing was deleted", FAILED)
+
+
+def tell_deleted(kind: str, *names: str) -> None:
+    if wants_json():
+        print_json({"deleted": list(names)})
+    for name in names:
+        say(f"Deleted {kind} {name}.")
+
+
 @contextlib.contextmanager
 def waiting(what: str) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal that something takes its time; the function given changes the words."""
-    if not sys.stderr.isatty() or wants_json():
-        yield lambda _words: None
-        return
-    from rich.console import Console  # only where somebody watches
+    """Show on a terminal that something takes its time; the function given changes the words.
 
-    with Console(stderr=True).status(what) as status:
-        yield status.update
+    What the SDK prints meanwhile, as v1's did, goes to stderr: stdout is the answer's alone.
+    """
+    with contextlib.redirect_stdout(sys.stderr):
+        if not sys.stderr.isatty() or wants_json():
+            yield lambda _words: None
+            return
+        from rich.console import Console  # only where somebody watches
+
+        with Console(stderr=True).status(what) as status:
+            yield status.update

@@ -8,8 +8,9 @@ import click
 
 from modelyard.cli import run_files, run_submit
 from modelyard.cli.connection import ask, change, open_workspace
-from modelyard.cli.lazy import YardGroup, workspace_option
-from modelyard.cli.output import print_items, print_record, say, seconds, when
+from modelyard.cli.lazy import YardGroup
+from modelyard.cli.names import Name, workspace_option
+from modelyard.cli.output import confirm, print_items, print_record, seconds, tell_deleted, when
 from modelyard.cli.values import pairs
 
 
@@ -30,7 +31,8 @@ def took(info: Any) -> str:
 _COLUMNS = [
     ("RUN", lambda r: r.id), ("EXPERIMENT", lambda r: r.experiment), ("NR", lambda r: r.number),
     ("STATUS", lambda r: r.status.value), ("CREATED", lambda r: when(r.created_at)),
-    ("TOOK", took), ("NAME", lambda r: r.display_name), ("TAGS", lambda r: r.tags),
+    ("TOOK", took), ("NAME", lambda r: "" if r.display_name == r.id else r.display_name),
+    ("TAGS", lambda r: r.tags),
 ]  # fmt: skip
 
 
@@ -41,7 +43,7 @@ def info_of(workspace: Any, run_id: str) -> Any:
 
 
 @run.command("list")
-@click.option("-e", "--experiment", help="Of this experiment only.")
+@click.option("-e", "--experiment", type=Name("experiment"), help="Of this experiment only.")
 @click.option(
     "--status", multiple=True, metavar="STATUS", help="Completed, Failed, Running …; may be repeated."
 )
@@ -81,7 +83,7 @@ def list_(
 
 
 @run.command()
-@click.argument("run_id")
+@click.argument("run_id", type=Name("run"))
 @workspace_option
 def show(run_id: str, workspace: str | None) -> None:
     """Show a run: what was asked for, what became of it."""
@@ -112,7 +114,7 @@ def print_run(info: Any) -> None:
 
 
 @run.command()
-@click.argument("run_id")
+@click.argument("run_id", type=Name("run"))
 @workspace_option
 def cancel(run_id: str, workspace: str | None) -> None:
     """Ask a run to stop: SIGTERM, a grace, then SIGKILL to all of its processes."""
@@ -123,7 +125,7 @@ def cancel(run_id: str, workspace: str | None) -> None:
 
 
 @run.command()
-@click.argument("run_id")
+@click.argument("run_id", type=Name("run"))
 @click.option("-f", "--follow", is_flag=True, help="Stream its log; exit code 1 if it fails.")
 @workspace_option
 def rerun(run_id: str, follow: bool, workspace: str | None) -> None:
@@ -136,7 +138,7 @@ def rerun(run_id: str, follow: bool, workspace: str | None) -> None:
 
 
 @run.command()
-@click.argument("run_id")
+@click.argument("run_id", type=Name("run"))
 @click.argument("tags", nargs=-1, metavar="KEY=VALUE...")
 @click.option("--remove", multiple=True, metavar="KEY", help="Take a tag away.")
 @click.option("--name", help="Set the name people see.")
@@ -156,7 +158,7 @@ def tag(
 
 
 @run.command()
-@click.argument("run_ids", nargs=-1, required=True, metavar="RUN_ID...")
+@click.argument("run_ids", nargs=-1, required=True, metavar="RUN_ID...", type=Name("run"))
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @workspace_option
 def delete(run_ids: tuple[str, ...], yes: bool, workspace: str | None) -> None:
@@ -164,15 +166,14 @@ def delete(run_ids: tuple[str, ...], yes: bool, workspace: str | None) -> None:
     opened = open_workspace(workspace)
     for run_id in run_ids:
         info_of(opened, run_id)  # all of them are there before the first is gone
-    if not yes:
-        click.confirm(f"Delete {', '.join(run_ids)}?", abort=True, err=True)
+    confirm(f"Delete {', '.join(run_ids)}?", yes)
     for run_id in run_ids:
         change(opened, "DELETE", None, None, "runs", run_id)
-        say(f"Deleted run {run_id}.")
+    tell_deleted("run", *run_ids)
 
 
 @run.command()
-@click.argument("run_id")
+@click.argument("run_id", type=Name("run"))
 @click.option("--recursive", is_flag=True, help="Their children too.")
 @workspace_option
 def children(run_id: str, recursive: bool, workspace: str | None) -> None:

@@ -12,15 +12,16 @@ import click
 
 from modelyard.cli.connection import ask, open_workspace
 from modelyard.cli.failures import FAILED, NOT_FOUND, Failure
-from modelyard.cli.lazy import YardCommand, workspace_option
-from modelyard.cli.output import plain, print_items, print_json, say, size, waiting, wants_json, when
+from modelyard.cli.lazy import YardCommand
+from modelyard.cli.names import Name, workspace_option
+from modelyard.cli.output import counted, plain, print_items, print_json, say, size, waiting, wants_json, when
 
 STD_LOG = "user_logs/std_log.txt"
 _FINAL = ("Completed", "Failed", "Canceled")
 
 
 @click.command(cls=YardCommand)
-@click.argument("run_id")
+@click.argument("run_id", type=Name("run"))
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends; exit code 1 if it fails.")
 @click.option("--file", "name", default=STD_LOG, show_default=True, help="Which log.")
 @click.option("--tail", type=click.IntRange(min=0), help="Only the last lines.")
@@ -32,7 +33,14 @@ def logs(run_id: str, follow: bool, name: str, tail: int | None, workspace: str 
     opened = open_workspace(workspace)
     ask(opened, RunInfo, "runs", run_id)
     pieces: list[bytes] = []
-    stream(opened, run_id, name, follow, pieces.append if wants_json() or tail is not None else _write)
+    try:
+        stream(opened, run_id, name, follow, pieces.append if wants_json() or tail is not None else _write)
+    except KeyboardInterrupt:
+        if follow:
+            from modelyard.runs.streaming import goes_on
+
+            say("\n" + goes_on(run_id))
+        raise
     text = b"".join(pieces)
     if tail is not None:
         text = b"".join(text.splitlines(keepends=True)[-tail:]) if tail else b""
@@ -88,7 +96,7 @@ def _write(piece: bytes) -> None:
 
 
 @click.command(cls=YardCommand)
-@click.argument("run_id")
+@click.argument("run_id", type=Name("run"))
 @click.argument("name", required=False)
 @click.option("--recursive", is_flag=True, help="Of its child runs too.")
 @click.option("--system", is_flag=True, help="The machine's metrics too: cpu, memory, disk, network.")
@@ -146,7 +154,7 @@ def _points(workspace: Any, run_id: str, name: str | None) -> None:
 
 
 @click.command(cls=YardCommand)
-@click.argument("run_id")
+@click.argument("run_id", type=Name("run"))
 @workspace_option
 def files(run_id: str, workspace: str | None) -> None:
     """List a run's files: outputs, logs, what was uploaded."""
@@ -161,7 +169,7 @@ def files(run_id: str, workspace: str | None) -> None:
 
 
 @click.command(cls=YardCommand)
-@click.argument("run_id")
+@click.argument("run_id", type=Name("run"))
 @click.argument("path", required=False)
 @click.option("-d", "--directory", type=click.Path(file_okay=False), help="Where to. Default: ./RUN_ID")
 @workspace_option
@@ -183,11 +191,11 @@ def download(run_id: str, path: str | None, directory: str | None, workspace: st
     if wants_json():
         print_json([str(target / name) for name in wanted])
         return
-    say(f"Downloaded {len(wanted)} files to {target}{os.sep}")
+    say(f"Downloaded {counted(len(wanted), 'file')} to {target}{os.sep}")
 
 
 @click.command(cls=YardCommand)
-@click.argument("run_id")
+@click.argument("run_id", type=Name("run"))
 @click.option("-d", "--directory", type=click.Path(file_okay=False), help="Write its files here.")
 @click.option("--zip", "zip_file", type=click.Path(dir_okay=False), help="Write it as a zip.")
 @workspace_option
@@ -217,7 +225,7 @@ def snapshot(run_id: str, directory: str | None, zip_file: str | None, workspace
                 )
                 if entry.executable:
                     place.chmod(place.stat().st_mode | 0o111)
-        say(f"Wrote {info.file_count} files to {directory}{os.sep}")
+        say(f"Wrote {counted(info.file_count, 'file')} to {directory}{os.sep}")
     if not (zip_file or directory) or wants_json():
         info = ask(opened, SnapshotInfo, "snapshots", snapshot_id)
         if wants_json():

@@ -11,7 +11,8 @@ import click
 
 from modelyard.cli.connection import open_workspace
 from modelyard.cli.failures import FAILED, Failure
-from modelyard.cli.lazy import YardCommand, workspace_option
+from modelyard.cli.lazy import YardCommand
+from modelyard.cli.names import Name, workspace_option
 from modelyard.cli.output import print_json, say, waiting, wants_json
 from modelyard.cli.values import duration, environment_of, environment_options, interpreter_environment, pairs
 
@@ -21,8 +22,13 @@ _DEFAULT_EXPERIMENT = re.compile(r"[^A-Za-z0-9_-]+")
 @click.command(cls=YardCommand, context_settings={"ignore_unknown_options": False})
 @click.argument("script", required=False)
 @click.argument("arguments", nargs=-1, metavar="[-- ARGUMENTS...]")
-@click.option("-e", "--experiment", help="Experiment. Default: the name of the source directory.")
-@click.option("--compute", help="Compute target. Default: local.")
+@click.option(
+    "-e",
+    "--experiment",
+    type=Name("experiment"),
+    help="Experiment. Default: the name of the source directory.",
+)
+@click.option("--compute", type=Name("compute"), help="Compute target. Default: local.")
 @environment_options
 @click.option(
     "--source-directory",

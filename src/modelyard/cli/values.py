@@ -10,15 +10,18 @@ from typing import Any
 import click
 
 from modelyard.cli.failures import USAGE, Failure
+from modelyard.cli.names import Name
 
 
 def pairs(given: Sequence[str], option: str) -> dict[str, str]:
-    """KEY=VALUE texts as a dict; a KEY alone has an empty value."""
+    """KEY=VALUE texts as a dict."""
     found: dict[str, str] = {}
     for text in given:
-        key, _, value = text.partition("=")
+        key, equals, value = text.partition("=")
         if not key.strip():
             raise click.UsageError(f"{option} {text!r}: write KEY=VALUE")
+        if not equals:
+            raise click.UsageError(f"{option} {text!r}: write KEY=VALUE, or {key}= for an empty value")
         found[key.strip()] = value
     return found
 
@@ -44,7 +47,12 @@ def environment_options(command: Any) -> Any:
         click.option(
             "--conda-file", type=click.Path(exists=True, dir_okay=False), help="conda specification."
         ),
-        click.option("--environment", metavar="NAME[:VERSION]", help="A registered environment."),
+        click.option(
+            "--environment",
+            type=Name("environment"),
+            metavar="NAME[:VERSION]",
+            help="A registered environment.",
+        ),
     ):
         command = option(command)
     return command
@@ -97,6 +105,6 @@ def name_and_version(text: str) -> tuple[str, int | None]:
     name, _, version = text.partition(":")
     if not version or version == "latest":
         return name, None
-    if not version.isdigit():
+    if not version.isdigit() or not int(version):
         raise Failure(f"{text!r}: a model's version is a number or 'latest'", USAGE)
     return name, int(version)

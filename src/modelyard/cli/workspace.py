@@ -6,7 +6,8 @@ import click
 
 from modelyard.cli.connection import client, yard_wide
 from modelyard.cli.lazy import YardGroup
-from modelyard.cli.output import print_items, print_record, say, when
+from modelyard.cli.names import Name
+from modelyard.cli.output import confirm, print_items, print_record, tell_deleted, when
 from modelyard.cli.values import pairs
 
 
@@ -59,7 +60,7 @@ def list_() -> None:
 
 
 @workspace.command()
-@click.argument("name")
+@click.argument("name", type=Name("workspace"))
 def show(name: str) -> None:
     """Show a workspace."""
     from modelyard.wire.workspaces import WorkspaceInfo
@@ -69,7 +70,27 @@ def show(name: str) -> None:
 
 
 @workspace.command()
-@click.argument("name")
+@click.argument("name", type=Name("workspace"))
+@click.option("--friendly-name")
+@click.option("--description")
+@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Set a tag.")
+@click.option("--remove-tag", multiple=True, metavar="KEY")
+def update(
+    name: str, friendly_name: str | None, description: str | None, tags: tuple[str, ...], remove_tag: tuple[str, ...]
+) -> None:  # fmt: skip
+    """Change the friendly name, description and tags of a workspace."""
+    from modelyard._client import path
+    from modelyard.wire.workspaces import WorkspaceInfo, WorkspaceUpdate
+
+    kept = yard_wide(WorkspaceInfo, "workspaces", name).tags
+    changed = {k: v for k, v in {**kept, **pairs(tags, "--tag")}.items() if k not in remove_tag}
+    body = WorkspaceUpdate(friendly_name, description, changed if changed != kept else None)
+    info = client().request("PATCH", path("workspaces", name), body, kind=WorkspaceInfo)
+    print_record(_fields(info), info)
+
+
+@workspace.command()
+@click.argument("name", type=Name("workspace"))
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete(name: str, yes: bool) -> None:
     """Delete a workspace with everything in it."""
@@ -77,9 +98,6 @@ def delete(name: str, yes: bool) -> None:
     from modelyard.workspace import Workspace
 
     yard_wide(WorkspaceInfo, "workspaces", name)
-    if not yes:
-        click.confirm(
-            f"Delete workspace {name!r} with all its runs, models and endpoints?", abort=True, err=True
-        )
+    confirm(f"Delete workspace {name!r} with all its runs, models and endpoints?", yes)
     Workspace._named(name, client()).delete()
-    say(f"Deleted workspace {name}.")
+    tell_deleted("workspace", name)

@@ -86,7 +86,10 @@ def failure(info: EndpointInfo, log_tail: str) -> str:
             lines.append(error.traceback.rstrip())
     tail = log_tail.strip()
     if tail and not (error and error.traceback and tail in error.traceback):
-        lines += ["", f"The last lines of its log (get_logs() has more):\n{tail}"]
+        lines += [
+            "",
+            f"The last lines of its log (get_logs() and `modelyard endpoint logs` have more):\n{tail}",
+        ]
     return "\n".join(lines)
 
 

@@ -36,12 +36,16 @@ def wait(
             info = details.wait_for_change(scope, run_id, info.version, _WAIT_S)
         return info
     except KeyboardInterrupt:
-        print(  # noqa: T201  # v1 says so too
-            f"\nStopped following; run {run_id} goes on. Follow it again with run.wait_for_completion("
-            "show_output=True), end it with run.cancel().",
-            file=sys.stderr,
-        )
+        print("\n" + goes_on(run_id), file=sys.stderr)  # noqa: T201  # v1 says so too
         raise
+
+
+def goes_on(run_id: str) -> str:
+    """What a person is told who stops following: in a notebook as well as in a shell."""
+    return (
+        f"Stopped following; run {run_id} goes on. Follow it again with run.wait_for_completion(show_output=True) or "
+        f"`modelyard run logs -f {run_id}`; end it with run.cancel() or `modelyard run cancel {run_id}`."
+    )
 
 
 class _Follower:

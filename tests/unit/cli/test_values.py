@@ -10,12 +10,17 @@ from modelyard.cli.failures import Failure
 
 
 def test_pairs_are_split_at_the_first_equals_sign() -> None:
-    assert values.pairs(["a=1", "b=x=y", "c"], "--tag") == {"a": "1", "b": "x=y", "c": ""}
+    assert values.pairs(["a=1", "b=x=y", "c="], "--tag") == {"a": "1", "b": "x=y", "c": ""}
 
 
 def test_a_pair_without_a_key_is_refused() -> None:
     with pytest.raises(click.UsageError, match="--tag '=1': write KEY=VALUE"):
         values.pairs(["=1"], "--tag")
+
+
+def test_a_key_alone_is_refused_and_the_empty_value_explained() -> None:
+    with pytest.raises(click.UsageError, match="--tag 'solo': write KEY=VALUE, or solo= for an empty value"):
+        values.pairs(["solo"], "--tag")
 
 
 @pytest.mark.parametrize(
