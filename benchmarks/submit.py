@@ -57,7 +57,6 @@ def measure(home: Path) -> list[float]:
         plain = bare(source / "train.py", home / f"bare-{number}")
         if number >= 2:  # the first ones build the bundle and warm the caches of both
             more.append(submitted - plain)
-        time.sleep(1.5)  # a person's pace: the yard has its idle run host ready again
     return more
 
 

@@ -48,7 +48,7 @@ class Agent:
         logs.mkdir(parents=True, exist_ok=True)
         self._stop = threading.Event()
         self._hosts = Hosts(logs)
-        self._hosts.tend()  # the idle run host starts while the rest is set up
+        self._hosts.tend()  # the fork server starts while the rest is set up
         self._link = Link(home, self._token(), url)
         sdk = bundle.build(self._directory / "sdk")
         builder = Builder(self._directory / "environments")

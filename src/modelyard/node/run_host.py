@@ -1,7 +1,7 @@
 """The run host: one small process per run, parent of the user's script, detached from agent and yard.
 
     python -m modelyard.node.run_host RUN_DIR [--recover]
-    python -m modelyard.node.run_host --wait        (takes RUN_DIR from standard input when there is a run)
+    python -m modelyard.node.run_host --fork-server (a run host for each RUN_DIR that standard input names)
 
 It starts the script, sends on what the script writes, ends the script's whole tree when it should end, and tells the
 yard how it ended. The yard may be away all the while, and this process may be killed: everything is on disk first.
@@ -10,8 +10,10 @@ yard how it ended. The yard may be away all the while, and this process may be k
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -229,9 +231,23 @@ def take(directory: RunDir, recover: bool) -> int:
     return 0
 
 
+def fork_for_each() -> str:
+    """Fork for each line of standard input. Comes back in each child with its line, and in the parent, at the end, with ""."""
+    # Children are nobody's business here: whoever forked them is not asked how they ended.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    gc.collect()
+    gc.freeze()  # what is loaded stays shared with the children: a collection there would copy it
+    while line := sys.stdin.buffer.readline().rstrip(b"\n"):
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.setsid()
+            return os.fsdecode(line)
+    return ""
+
+
 def main(arguments: list[str]) -> int:
-    if arguments == ["--wait"]:
-        line = sys.stdin.readline().strip()
+    if arguments == ["--fork-server"]:
+        line = fork_for_each()
         if not line:
             return 0  # the agent is gone
         arguments = [line]
