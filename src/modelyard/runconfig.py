@@ -119,6 +119,15 @@ _SECTIONS = {
 }
 
 
+def argument_list(given: Any) -> List[Any]:
+    """A list of its own. Raises RunConfigurationException for text, whose letters would be the arguments."""
+    if isinstance(given, str):
+        raise errors.RunConfigurationException(
+            f"arguments is a list, ['--alpha', 0.5] for one, not the text {given!r}."
+        )
+    return list(given or [])
+
+
 class RunConfiguration:
     """What is needed to run a script, without the source directory: environment, target, framework.
 
@@ -139,7 +148,7 @@ class RunConfiguration:
         command: Any = None,
     ) -> None:
         self.script = script
-        self.arguments: List[Any] = list(arguments or [])
+        self.arguments: List[Any] = argument_list(arguments)
         self.command = command
         self.framework = framework or "Python"
         self.communicator = communicator or "None"

@@ -7,7 +7,7 @@ import os
 from typing import Any, List, Optional, Union
 
 from modelyard import errors
-from modelyard.runconfig import RunConfiguration
+from modelyard.runconfig import RunConfiguration, argument_list
 
 _DISTRIBUTED = {
     "MpiConfiguration": "mpi",
@@ -20,6 +20,7 @@ _COMMUNICATORS = {"mpi": "OpenMpi", "tensorflow": "ParameterServer", "pytorch": 
 class ScriptRunConfig:
     """Give either `script` (a path inside `source_directory`) with `arguments`, or `command`.
 
+    A command is one line for a shell, as text or in parts: `["python train.py --epochs", 30, "&& ls outputs"]`.
     Raises RunConfigurationException for what can't be run, before anything is sent anywhere.
     """
 
@@ -49,7 +50,7 @@ class ScriptRunConfig:
         self.run_config = copy.deepcopy(run_config) if run_config is not None else RunConfiguration()
         self.script = script if script is not None else self.run_config.script
         self.command = command if command is not None else self.run_config.command
-        self.arguments: List[Any] = list(arguments if arguments is not None else self.run_config.arguments)
+        self.arguments = argument_list(arguments if arguments is not None else self.run_config.arguments)
         self.resume_from = resume_from
         if self.script and self.command:
             raise errors.RunConfigurationException("Give either script or command, not both.")

@@ -144,6 +144,7 @@ def test_script_configurations_that_contradict_themselves_are_refused() -> None:
         {"command": "python a.py", "arguments": [1]},
         {"script": "a.py", "run_config": RunConfiguration(), "compute_target": "local"},
         {"script": "a.py", "distributed_job_config": "mpi"},
+        {"script": "a.py", "arguments": "--alpha 0.5"},
     ):
         with pytest.raises(errors.RunConfigurationException):
             ScriptRunConfig(".", **wrong)

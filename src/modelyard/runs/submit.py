@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shlex
 import sys
 from typing import Any, Dict, List, Optional
 
 from modelyard import errors, snapshot
+from modelyard.runconfig import RunConfiguration, argument_list
 from modelyard.runs import files
 from modelyard.runs import scope as scopes
 from modelyard.runs.scope import Scope
@@ -16,6 +18,16 @@ from modelyard.wire.environments import EnvironmentSpec, PythonSpec
 from modelyard.wire.runs import RunCreate, RunInfo, RunSpec
 
 CHANGES = "git/changes.diff"  # the run's file that holds the dirty diff
+
+_FOR_A_SHELL = re.compile(r"[&|;<>()$`*?~\n]|^\w+=")
+# Communicator -> the section and the value that say how many processes there are on a node.
+_COUNTED = {
+    "OpenMpi": ("mpi", "process_count_per_node"),
+    "IntelMpi": ("mpi", "process_count_per_node"),
+    "Nccl": ("pytorch", "process_count"),
+    "Gloo": ("pytorch", "process_count"),
+    "ParameterServer": ("tensorflow", "worker_count"),
+}
 
 
 def submit(
@@ -39,6 +51,7 @@ def submit(
     config = _script_run_config(config, legacy)
     settings = config.run_config
     directory = _source_directory(config)
+    _check_one_process(settings)
     script, command = _what_to_run(config, directory)
     taken = snapshot.take(scope.client, lambda rest: scope.path() + rest, directory)
     if script and all(entry.path != script for entry in taken.entries):
@@ -109,7 +122,6 @@ def _script_run_config(config: Any, legacy: Dict[str, Any]) -> Any:
         if known:
             raise errors.UserErrorException(f"{', '.join(known)} belong in the ScriptRunConfig.")
         return config
-    from modelyard.runconfig import RunConfiguration  # legacy calls only
     from modelyard.script_run_config import ScriptRunConfig
 
     if not isinstance(config, RunConfiguration):
@@ -153,19 +165,35 @@ def _what_to_run(config: Any, directory: str) -> Any:
 
 
 def _command(command: Any) -> List[str]:
-    if isinstance(command, str):
-        try:
-            return shlex.split(command)
-        except ValueError as error:
-            raise errors.RunConfigurationException(
-                f"Command {command!r} can't be split into words: {error}."
-            ) from error
-    words = [str(one) for one in command]
-    return shlex.split(words[0]) if len(words) == 1 else words
+    """The words of a command. As in v1 its parts, joined by spaces, are one line for a shell.
+
+    A line without anything for a shell to do is started without one.
+    """
+    line = command if isinstance(command, str) else " ".join(arguments_as_text(command))
+    if _FOR_A_SHELL.search(line):
+        return ["bash", "-c", line]
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise errors.RunConfigurationException(
+            f"Command {line!r} can't be split into words: {error}."
+        ) from error
 
 
-def arguments_as_text(arguments: List[Any]) -> List[str]:
+def _check_one_process(settings: Any) -> None:
+    section, count = _COUNTED.get(settings.communicator, ("", ""))
+    processes = getattr(getattr(settings, section, None), count, None) or 1
+    if processes > 1 or int(settings.node_count) > 1:
+        raise errors.NotYetAvailable(
+            f"A run on compute {settings.target!r} is one process on one node; {settings.communicator} with {processes} "
+            f"processes on {settings.node_count} nodes needs a cluster, which is not there yet. Start the processes "
+            "yourself: command='python -m torch.distributed.run --nproc_per_node=2 train.py', for one."
+        )
+
+
+def arguments_as_text(arguments: Any) -> List[str]:
     """v1's rule: every argument becomes text by `str`; None has no text that a script could use."""
+    arguments = argument_list(arguments)
     for position, one in enumerate(arguments):
         if one is None:
             raise errors.RunConfigurationException(

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from modelyard import Experiment, Run, ScriptRunConfig, Workspace, errors
+from modelyard.runconfig import MpiConfiguration, PyTorchConfiguration, TensorflowConfiguration
 from modelyard.runs.sending import sender
 
 
@@ -227,6 +228,7 @@ def test_a_run_that_fails_raises_with_the_line(experiment: Experiment) -> None:
         ({}, "Nothing to run"),
         ({"script": "train.py", "arguments": [1, None]}, "Argument 2 is None"),
         ({"command": "python 'x"}, "can't be split"),
+        ({"command": ["python", None]}, "Argument 2 is None"),
         ({"script": "train.py", "max_run_duration_seconds": -1}, "above 0"),
         ({"script": "train.py", "max_run_duration_seconds": "soon"}, "above 0"),
         ({"script": "train.py", "max_run_duration_seconds": math.inf}, "above 0"),
@@ -242,6 +244,37 @@ def test_what_can_not_run_is_refused_before_anything_is_queued(
     with pytest.raises(errors.RunConfigurationException, match=says):
         experiment.submit(ScriptRunConfig(".", **wrong))
     assert list(experiment.get_runs()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["python", "a.py", "--n", 1], ["python", "a.py", "--n", "1"]),
+        (["python a.py --n", 1], ["python", "a.py", "--n", "1"]),
+        ("python a.py 'x y'", ["python", "a.py", "x y"]),
+        ("python a.py && ls $HOME", ["bash", "-c", "python a.py && ls $HOME"]),
+        (["A=1", "python", "a.py"], ["bash", "-c", "A=1 python a.py"]),
+    ],
+)
+def test_a_command_is_one_line_for_a_shell(experiment: Experiment, command: Any, words: list[str]) -> None:
+    Path("a.py").write_text("print(1)")
+    run = experiment.submit(ScriptRunConfig(".", command=command))
+    spec = run._info().spec
+    assert spec is not None
+    assert spec.command == words
+
+
+def test_more_processes_than_one_are_refused_with_what_works(experiment: Experiment) -> None:
+    Path("train.py").write_text("print(1)")
+    for wanted in (
+        MpiConfiguration(2),
+        MpiConfiguration(node_count=2),
+        PyTorchConfiguration(process_count=4),
+        TensorflowConfiguration(worker_count=2),
+    ):
+        with pytest.raises(NotImplementedError, match=r"torch\.distributed\.run"):
+            experiment.submit(ScriptRunConfig(".", script="train.py", distributed_job_config=wanted))
+    experiment.submit(ScriptRunConfig(".", script="train.py", distributed_job_config=MpiConfiguration()))
 
 
 def test_other_wrong_submissions_say_what_is_wrong(experiment: Experiment) -> None:
