@@ -9,6 +9,16 @@ from modelyard import errors
 from modelyard.runs import records
 
 
+def _kept_by_a_yard(name: str) -> Any:
+    def refuse(self: _OfflineRun, *_args: Any, **_kwargs: Any) -> Any:
+        raise errors.RunEnvironmentException(
+            f"run.{name}: this script was started by hand, so no yard keeps its run. Submit it with "
+            "experiment.submit(...) or `modelyard run submit`."
+        )
+
+    return refuse
+
+
 class _OfflineRun:
     """v1's offline run. It has no experiment and no workspace: scripts test for it by `isinstance`, by an id that
     begins with OfflineRun, or by the AttributeError of `.experiment`."""
@@ -18,6 +28,8 @@ class _OfflineRun:
         self.parent = parent
         self._tags: Dict[str, Optional[str]] = {}
         self._properties: Dict[str, str] = {}
+        self.display_name = self._id
+        self.description = ""
 
     @property
     def id(self) -> str:
@@ -106,8 +118,10 @@ class _OfflineRun:
     def get_children(self, **_filters: Any) -> List[_OfflineRun]:
         return []
 
-    def get_context(self) -> _OfflineRun:
+    def get_context(self, *_args: Any, **_kwargs: Any) -> _OfflineRun:
         return self
+
+    get_submitted_run = get_context
 
     def get_metrics(self, *_args: Any, **_kwargs: Any) -> Dict[str, Any]:
         return {}
@@ -118,7 +132,16 @@ class _OfflineRun:
     def get_details(self) -> Dict[str, Any]:
         return {"runId": self._id, "target": "local", "status": "Running", "properties": self._properties}
 
+    def get_details_with_logs(self) -> Dict[str, Any]:
+        return dict(self.get_details(), logFiles={})
+
+    def get_detailed_status(self) -> Dict[str, Any]:
+        return {"status": "Running", "details": ""}
+
     def get_file_names(self) -> List[str]:
+        return []
+
+    def get_all_logs(self, destination: Optional[str] = None) -> List[str]:
         return []
 
     def get_portal_url(self) -> str:
@@ -159,7 +182,25 @@ class _OfflineRun:
     def take_snapshot(self, file_or_folder_path: str) -> None:
         _say("snapshot", file_or_folder_path, "")
 
+    def get_secret(self, name: str) -> Any:
+        raise errors.NotYetAvailable(
+            f"Secrets are not there yet, so {name!r} can't be read. Read an environment variable: os.environ[...]."
+        )
+
+    def get_secrets(self, secrets: List[str]) -> Any:
+        return self.get_secret(", ".join(secrets))
+
+    download_file = _kept_by_a_yard("download_file")
+    download_files = _kept_by_a_yard("download_files")
+    get_environment = _kept_by_a_yard("get_environment")
+    get_snapshot_id = _kept_by_a_yard("get_snapshot_id")
+    restore_snapshot = _kept_by_a_yard("restore_snapshot")
+    submit_child = _kept_by_a_yard("submit_child")
+
     def start(self) -> None:
+        pass
+
+    def clean(self) -> None:
         pass
 
     def complete(self, _set_status: bool = True) -> None:
