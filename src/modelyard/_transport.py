@@ -9,6 +9,7 @@ import http.client
 import os
 import socket
 import threading
+import weakref
 from typing import Any, Callable, Dict, Iterable, Optional, Union
 
 # A body is bytes, or a function that makes the stream anew for each try.
@@ -27,9 +28,8 @@ class _Held:
     def __init__(self, connection: http.client.HTTPConnection) -> None:
         self.connection = connection
         self.pid = os.getpid()
-
-    def __del__(self) -> None:
-        self.connection.close()
+        # Not __del__: of a cycle that is collected, the socket may go first, with a ResourceWarning.
+        weakref.finalize(self, connection.close)
 
 
 class Connections:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -293,6 +295,32 @@ def test_an_answer_of_another_version_says_so(listener: Listener, client: Client
     listener.answer = lambda handler, _: reply(handler, 200, b'{"other": 1}')
     with pytest.raises(errors.ServiceException, match="another version"):
         client.request("GET", "/x", kind=Offset)
+
+
+def test_a_client_in_garbage_closes_its_connection_without_a_complaint(listener: Listener) -> None:
+    for _ in range(3):  # which of a cycle goes first is the collector's affair
+        client = Client(listener.url, "secret")
+        client.request("GET", "/x")
+        cycle: list[Any] = [client]
+        cycle.append(cycle)
+        del client, cycle
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            gc.collect()
+        assert [str(one.message) for one in said] == []
+
+
+def test_the_connection_of_a_thread_is_closed_with_the_thread(listener: Listener, client: Client) -> None:
+    connections: list[Any] = []
+
+    def ask() -> None:
+        client.request("GET", "/x")
+        connections.append(client._wire()._local.held.connection)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    assert connections[0].sock is None
 
 
 def test_an_address_that_is_none_is_refused() -> None:
