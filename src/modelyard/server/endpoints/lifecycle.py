@@ -15,7 +15,8 @@ NEXT: dict[ServiceState, frozenset[ServiceState]] = {
     _S.UNHEALTHY: frozenset({_S.TRANSITIONING, _S.HEALTHY, _S.FAILED, _S.STOPPED}),
     # A keeper that goes on trying may bring a failed service up without a new revision.
     _S.FAILED: frozenset({_S.TRANSITIONING, _S.HEALTHY, _S.UNHEALTHY, _S.STOPPED}),
-    _S.STOPPED: frozenset({_S.TRANSITIONING}),
+    # `down --all` stops a service; its keeper comes back with the yard, and its first report may be of any state.
+    _S.STOPPED: frozenset({_S.TRANSITIONING, _S.HEALTHY, _S.UNHEALTHY, _S.FAILED}),
 }
 
 

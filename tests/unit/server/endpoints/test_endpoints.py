@@ -200,6 +200,15 @@ def test_a_failing_update_leaves_the_old_revision_answering_and_says_the_error(p
     assert place.info().error is None
 
 
+def test_a_service_that_was_stopped_is_healthy_again_with_its_keepers_first_report(place):
+    place.deploy()
+    place.healthy()
+    place.report(revision=1, state=S.STOPPED, port=5001)
+    assert place.info().state is S.STOPPED
+    place.report(revision=1, state=S.HEALTHY, port=5001, replicas_ready=1, active_revision=1)
+    assert (place.info().state, place.info().error) == (S.HEALTHY, None)
+
+
 def test_reports_on_an_older_revision_change_nothing_but_figures(place):
     place.deploy()
     place.healthy()
