@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from services import wait_until
 
 ECHO = "def init(): pass\ndef run(data): return data\n"
 BROKEN = "def init():\n    raise ValueError('no such luck')\ndef run(data): return data\n"
@@ -49,6 +50,21 @@ def test_an_update_that_fails_ends_with_the_line_and_the_old_revision_answers(
         assert "score.py:2: ValueError: no such luck" in done.stderr
     assert yard.cli("endpoint", "score", "updated", "--data", "7").stdout == "7\n"
     yard.cli("endpoint", "delete", "updated", "--yes")
+
+
+def test_what_run_printed_is_in_the_log_and_its_requests_are_counted(yard: Any, tmp_path: Path) -> None:
+    failing = "def init(): pass\ndef run(data):\n    print('got', data)\n    return 1 / int(data)\n"
+    assert deploy(yard, tmp_path, "counted", failing).returncode == 0
+    for data in ("1", "0"):
+        yard.cli("endpoint", "score", "counted", "--data", data, check=False)
+    log = yard.cli("endpoint", "logs", "counted", "--lines", "9").stdout
+    assert "got 0" in log
+    assert "ZeroDivisionError: division by zero" in log
+    wait_until(
+        lambda: "requests      2 (1 × 500); latency p50" in yard.cli("endpoint", "show", "counted").stdout,
+        "the requests to be counted",
+    )
+    yard.cli("endpoint", "delete", "counted", "--yes")
 
 
 def test_an_answer_in_bytes_is_printed_as_it_is(yard: Any, tmp_path: Path) -> None:

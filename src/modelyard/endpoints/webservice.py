@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import math
+import time
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type
 
 from modelyard import errors
@@ -26,6 +28,7 @@ from modelyard.wire.endpoints import (
 
 _KINDS: Dict[str, Type[Webservice]] = {}
 _SCORING_MARGIN_S = 30.0  # the service's own time-out answers first, with words
+_LOG_LAG_S = 0.25  # a node sends on what a log gained within this time
 
 
 class Webservice:
@@ -54,6 +57,7 @@ class Webservice:
         self.name = name
         self._keys: Optional[Tuple[str, str]] = None
         self._deleted = False
+        self._ran_at = -math.inf
         if not hasattr(self, "_info"):
             self._info: EndpointInfo = _fetch(workspace, name)
         self._check_kind()
@@ -165,6 +169,8 @@ class Webservice:
         """The last lines of its log."""
         if not _is_count(num_lines):
             raise UserErrorException(f"num_lines must be a whole number from 1, not {num_lines!r}.")
+        # What the last run() printed is on its way to the yard.
+        time.sleep(max(0.0, self._ran_at + _LOG_LAG_S - time.monotonic()))
         answer = self.workspace._client.raw("GET", self._path("logs"), query={"lines": num_lines})
         text: str = answer.body.decode("utf-8", "replace")
         return text
@@ -179,10 +185,13 @@ class Webservice:
                 f"Web service {self.name!r} is {info.state.value} and can't answer: {reason}"
             )
         timeout_s = info.spec.scoring_timeout_s + _SCORING_MARGIN_S
-        answer = scoring_call.post(info.scoring_uri, body, self._key(), timeout_s)
-        if answer.status == 401 and info.auth_enabled:
-            self._keys = None  # regenerated since
+        try:
             answer = scoring_call.post(info.scoring_uri, body, self._key(), timeout_s)
+            if answer.status == 401 and info.auth_enabled:
+                self._keys = None  # regenerated since
+                answer = scoring_call.post(info.scoring_uri, body, self._key(), timeout_s)
+        finally:
+            self._ran_at = time.monotonic()
         if answer.status >= 400:
             raise scoring_call.refused(self.name, answer)
         return scoring_call.decode(answer)

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 _REPORT_S = 10.0
 _SETTLING_S = 0.03  # between looks at status.json while a revision comes up
 _STEADY_S = 0.5
+_LOG_S = 0.05  # between looks at the log's size meanwhile
 _STOPPED_S = 20.0
 _LET_GO_S = 2.0
 _CODE = "code-"  # begins the names of the directories that hold what a service runs
@@ -108,10 +109,20 @@ class Service:
             except Exception:  # one service's fault must end neither its keeper nor the others
                 log.exception("service %s", self._wanted.endpoint)
                 steady = True
-            self._wake.wait(_STEADY_S if steady else _SETTLING_S)
+            self._rest(steady)
         if not self._letting_go:
             self._keeping.end(_STOPPED_S)
         self._link.close()  # this thread's connection
+
+    def _rest(self, steady: bool) -> None:
+        """Until there may be something to tell. What the log gained is told soon: somebody may be looking for it."""
+        if not steady:
+            self._wake.wait(_SETTLING_S)
+            return
+        until = time.monotonic() + _STEADY_S
+        while time.monotonic() < until and not self._wake.wait(_LOG_S):
+            if self._log.changed:
+                return
 
     def _make_ready(self, wanted: ServiceAssignment) -> None:
         # Imported here: a node without services and managed environments need not load the resolver's machinery.
