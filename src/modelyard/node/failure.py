@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -14,6 +15,9 @@ _TAIL_BYTES = 256 * 1024
 _HEADER = "Traceback (most recent call last):"
 _FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+)')
 _RAISED = re.compile(r"^[A-Za-z_][\w.]*(?::|$)")
+_GROUP_HEADER = "  + Exception Group Traceback (most recent call last):"
+_GROUP_MARGIN = re.compile(r"^\s+[|+] ?")
+_IS_GROUP = re.compile(r"\(\d+ sub-exceptions?\)$")
 _MOST_TRACEBACK = 16_000  # characters kept of one traceback
 _MOST_LINES_AFTER = 30  # output of atexit handlers and destructors may follow a traceback
 _MOST_MESSAGE = 2_000
@@ -66,7 +70,10 @@ def _tail(log: Path) -> list[str]:
 
 
 def _last_traceback(lines: list[str], code_dir: Path, near_end_only: bool) -> Traceback | None:
-    start = next((i for i in range(len(lines) - 1, -1, -1) if lines[i].startswith(_HEADER)), None)
+    headers = (_HEADER, _GROUP_HEADER)
+    start = next((i for i in range(len(lines) - 1, -1, -1) if lines[i].startswith(headers)), None)
+    if start is not None and lines[start].startswith(_GROUP_HEADER):
+        return _group(lines[start:], code_dir)
     if start is None:
         start = _syntax_error(lines)
     if start is None:
@@ -81,12 +88,30 @@ def _last_traceback(lines: list[str], code_dir: Path, near_end_only: bool) -> Tr
     after, allowed = (lines[raised + 1 :], 0) if near_end_only else (lines[end:], _MOST_LINES_AFTER)
     if len([line for line in after if line.strip()]) > allowed:
         return None
-    text = "\n".join(lines[start:end])
+    return _traceback(lines[start:end], _place(lines[start:raised], code_dir), lines[raised])
+
+
+def _traceback(lines: list[str], where: str, said: str) -> Traceback:
+    text = "\n".join(lines)
     if len(text) > _MOST_TRACEBACK:
         text = text[: _MOST_TRACEBACK // 2] + "\n…\n" + text[-_MOST_TRACEBACK // 2 :]
-    where = _place(lines[start:raised], code_dir)
-    said = lines[raised].strip()[:_MOST_MESSAGE]
+    said = said.strip()[:_MOST_MESSAGE]
     return Traceback(f"{where}: {said}" if where else said, text)
+
+
+def _group(lines: list[str], code_dir: Path) -> Traceback | None:
+    """Of an exception group the first exception in it that is none itself says what failed, and where.
+
+    `lines`: from the group's header on. The others are in the text.
+    """
+    shown = list(itertools.takewhile(_GROUP_MARGIN.match, lines))
+    inner = [_GROUP_MARGIN.sub("", line) for line in shown]
+    raised = [i for i, line in enumerate(inner) if _RAISED.match(line)]
+    if not raised or len([line for line in lines[len(shown) :] if line.strip()]) > _MOST_LINES_AFTER:
+        return None
+    first = next((i for i in raised if not _IS_GROUP.search(inner[i])), raised[0])
+    said = inner[first] if first == raised[0] else f"{inner[first]} (in {inner[raised[0]]})"
+    return _traceback(shown, _place(inner[:first], code_dir), said)
 
 
 def _syntax_error(lines: list[str]) -> int | None:

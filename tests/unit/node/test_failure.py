@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from modelyard.node import failure
@@ -41,6 +44,27 @@ def test_of_chained_errors_the_one_that_was_raised_last_counts(told, tmp_path):
     )
     assert told(log).line == "a.py:9: app.errors.Broken: twice"
     assert "with a second line" in told(log).traceback
+
+
+GROUP = """
+import asyncio
+async def one(): raise ValueError("first")
+async def two(): raise KeyError("second")
+async def both():
+    async with asyncio.TaskGroup() as group:
+        group.create_task(one())
+        group.create_task(two())
+asyncio.run(both())
+"""
+
+
+def test_of_an_exception_group_the_first_error_in_it_is_named_with_its_line(tmp_path):
+    (tmp_path / "train.py").write_text(GROUP)
+    with open(tmp_path / "log", "w") as log:
+        code = subprocess.run([sys.executable, "train.py"], cwd=tmp_path, stderr=log, check=False).returncode
+    error = failure.of_exit(code, tmp_path / "log", tmp_path)
+    assert error.line.startswith("train.py:3: ValueError: first (in ExceptionGroup: unhandled errors")
+    assert "KeyError: 'second'" in error.traceback
 
 
 def test_an_error_without_a_message_is_named(told, tmp_path):
