@@ -49,8 +49,10 @@ def build(sdks: Path) -> Path:
 def compile_for(sdk: Path, interpreter: str) -> None:
     """Byte-compile the bundle with `interpreter`, once, so that no run pays for it at import.
 
-    Harmless if it fails: Python then compiles in memory.
+    Harmless if it fails: Python then compiles in memory. A bundle that somebody deleted is laid out again.
     """
+    if not sdk.is_dir():
+        build(sdk.parent)
     real = os.path.realpath(interpreter)
     name = hashlib.sha256(real.encode()).hexdigest()[:12]
     done = sdk.parent / f"{sdk.name}.compiled-{name}"

@@ -83,7 +83,7 @@ class RunsHere:
                 log.info("run %s comes again after it was over here", assignment.run_id)
                 shutil.rmtree(directory.path)
             with contextlib.suppress(OSError):  # what is wrong is told by the write that follows
-                directory.path.mkdir(mode=0o700, exist_ok=True)
+                directory.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             known = directory.assignment.exists()
             try:
                 records.write(directory.assignment, assignment)
@@ -119,7 +119,10 @@ class RunsHere:
             self._sweep()
 
     def _names(self) -> list[str]:
-        return [n for n in os.listdir(self._root) if not n.startswith(".")]
+        try:
+            return [n for n in os.listdir(self._root) if not n.startswith(".")]
+        except FileNotFoundError:  # somebody deleted all records; the next run makes the directory again
+            return []
 
     def _go_on(self, directory: RunDir) -> None:
         with self._lock:

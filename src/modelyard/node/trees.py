@@ -33,8 +33,6 @@ class Trees:
     def __init__(self, cache: Path) -> None:
         self._blobs = cache / "blobs"
         self._lists = cache / "trees"
-        self._blobs.mkdir(parents=True, exist_ok=True)
-        self._lists.mkdir(parents=True, exist_ok=True)
 
     def snapshot(self, link: Link, workspace: str, snapshot_id: str) -> list[FileEntry]:
         """The files of a snapshot. Raises Away, Refused."""
@@ -43,7 +41,7 @@ class Trees:
         if isinstance(value, list):
             return codec.from_json(list[FileEntry], value)
         info = link.ask(SnapshotInfo, "GET", workspace_path(workspace, "snapshots", snapshot_id))
-        records.write(kept, info.entries, durable=False)
+        self._keep(kept, info.entries)
         return info.entries
 
     def model(self, link: Link, workspace: str, model_id: str, tree_id: str) -> list[FileEntry]:
@@ -57,8 +55,12 @@ class Trees:
             FileList, "GET", workspace_path(workspace, "models", name, "versions", version, "files")
         )
         entries = [FileEntry(f.path, f.hash or "", f.size) for f in files.items]
-        records.write(kept, entries, durable=False)
+        self._keep(kept, entries)
         return entries
+
+    def _keep(self, file: Path, entries: list[FileEntry]) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)  # each time: a cache may be deleted under our feet
+        records.write(file, entries, durable=False)
 
     def lacking(self, entries: list[FileEntry]) -> list[FileEntry]:
         """Those whose bytes are not in the cache, one for each blob."""
@@ -94,6 +96,7 @@ class Trees:
         wanted = self.lacking(entries)
         if not wanted:
             return
+        self._blobs.mkdir(parents=True, exist_ok=True)
 
         def share(groups: list[list[FileEntry]]) -> None:
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -90,6 +91,17 @@ def test_a_run_is_prepared_hosted_and_cleared_away(agents, small_yard, until):
     assert (agents.directory / "exit.json").exists()
     assert not (agents.directory / "assignment.json").exists()
     until(lambda: small_yard.polls[-1]["running"] == [], "the yard to hear that nothing runs")
+
+
+@pytest.mark.parametrize("deleted", ["environments", "runs", "sdk"])
+def test_what_a_person_deletes_to_make_room_is_made_again(agents, small_yard, until, deleted):
+    agents.start()
+    until(lambda: small_yard.polls, "the agent to ask for work")
+    until(lambda: list((agents.home / "node" / "sdk").glob("*.compiled-*")), "the agent to be at rest")
+    shutil.rmtree(agents.home / "node" / deleted)
+    agents.give("import modelyard; print('hello')")
+    until(lambda: small_yard.status in ("Completed", "Failed"), "the run to end")
+    assert small_yard.log() == "hello\n"
 
 
 def test_a_second_agent_of_a_home_ends_well_and_says_why(agents, small_yard, until):

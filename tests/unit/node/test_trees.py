@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import threading
 
 import pytest
@@ -40,6 +41,14 @@ def test_a_snapshot_is_placed_and_a_second_time_needs_no_yard(small_yard, trees,
     trees.place(link, "ws", again, tmp_path / "other", STOP)
     assert (tmp_path / "other" / "train.py").read_bytes() == b"print(1)"
     assert (tmp_path / "other" / "data" / "a" / "b.bin").stat().st_size == 100_000
+
+
+def test_a_cache_that_was_deleted_is_filled_again(small_yard, trees, link, tmp_path):
+    small_yard.add_tree("s1", {"a.py": b"print(1)"})
+    for target in ("code", "other"):
+        trees.place(link, "ws", trees.snapshot(link, "ws", "s1"), tmp_path / target, STOP)
+        assert (tmp_path / target / "a.py").read_bytes() == b"print(1)"
+        shutil.rmtree(tmp_path / "cache")
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", "a//b", "", "a\\b", "."])

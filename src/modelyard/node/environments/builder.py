@@ -83,6 +83,9 @@ class Builder:
         return self._root / f"{digest}.json"
 
     def _make(self, spec: EnvironmentSpec, digest: str, log: Log) -> Marker:
+        self._root.mkdir(
+            parents=True, exist_ok=True
+        )  # somebody may have deleted all environments to make room
         lock = BuildLock(self._root / f"{digest}.lock")
         log_file, failed = self._root / f"{digest}.log", self._root / f"{digest}.failed"
         began = time.time_ns()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -183,6 +184,8 @@ def test_an_environment_whose_python_is_gone_is_built_again(tmp_path: Path, pack
     built = builder.ensure(packages.spec("alpha"), _nothing)
     os.unlink(built.interpreter)
     assert not builder.is_ready(packages.spec("alpha"))
+    assert builder.ensure(packages.spec("alpha"), _nothing) == built
+    shutil.rmtree(tmp_path / "environments")
     assert builder.ensure(packages.spec("alpha"), _nothing) == built
 
 
