@@ -79,6 +79,7 @@ _AKS: _Keys = {
     "livenessProbeRequirements.timeoutSeconds": ("timeout_seconds", int),
     "livenessProbeRequirements.successThreshold": ("success_threshold", int),
     "livenessProbeRequirements.failureThreshold": ("failure_threshold", int),
+    "sslEnabled": ("", bool),  # v1's samples have it; TLS was the cluster's matter, and is a proxy's here
     "namespace": ("namespace", str),
     "computeTargetName": ("compute_target_name", str),
 }

@@ -37,6 +37,7 @@ def test_an_aks_file_of_v1_is_understood(write):
                 "autoScaler": {"autoscaleEnabled": True, "minReplicas": 2, "maxReplicas": 4},
                 "authEnabled": True, "scoringTimeoutMs": 5000, "appInsightsEnabled": False,
                 "maxConcurrentRequestsPerContainer": 1, "livenessProbeRequirements": None, "namespace": None,
+                "sslEnabled": True,
             }
         )
     )  # fmt: skip
