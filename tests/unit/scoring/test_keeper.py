@@ -116,6 +116,25 @@ def test_an_entry_script_finds_what_v1_gave_it(service: Any) -> None:
     assert (status, body) == (200, b"Healthy")
 
 
+def test_programs_that_run_calls_are_those_of_the_environment(
+    service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZUREML_RUN_ID", "of another")
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    service.script(
+        """
+        import os, shutil
+        def run(data):
+            print("\u00fc\u20ac")
+            return [shutil.which("python"), os.environ.get("AZUREML_RUN_ID")]
+        """
+    )
+    service.start(variables={"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"})
+    service.wait()
+    python = shutil.which("python", path=os.path.dirname(sys.executable))
+    assert service.score(0) == [python, None]
+
+
 def test_the_working_directory_holds_the_source_directory_under_its_own_name(service: Any) -> None:
     source = service.dir / "app" / "code"
     (source / "x" / "y").mkdir(parents=True)
