@@ -2,9 +2,9 @@
 
 Input as in v1. ScikitLearn: `{"data": [[…], …], "method": "predict"}`; without `method` a model that has predict_proba
 answers with it; the answer is `{<method>: […]}`. Onnx: `{"<input>": […], …}`, or `{"data": …}` when there is one input;
-the answer is `{"<output>": […]}`. TensorFlow: `{"instances": […]}`, `{"inputs": …}` or `{"data": …}`; the answer is
-`{"predictions": …}`. The model is loaded here, in the user's environment, and nowhere else: reading a pickled model runs
-code of whoever wrote it.
+the answer is `{"<output>": […]}`; tensors (see onnx_tensors) under `inputs` are answered by tensors under `outputs`.
+TensorFlow: `{"instances": […]}`, `{"inputs": …}` or `{"data": …}`; the answer is `{"predictions": …}`. The model is
+loaded here, in the user's environment, and nowhere else: reading a pickled model runs code of whoever wrote it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import os
 from typing import Any, Callable, Dict, List
 
+from modelyard.scoring import onnx_tensors
 from modelyard.scoring.config import ServedModel, ServiceConfig
 from modelyard.scoring.faults import EntryError
 from modelyard.scoring.http1 import Refused
@@ -141,13 +142,21 @@ def _load_onnx(path: str) -> Scorer:
     outputs = [o.name for o in session.get_outputs()]
 
     def score(body: Dict[str, Any]) -> Any:
+        given = body.get("inputs")
+        if isinstance(given, dict) and given and all(map(onnx_tensors.is_tensor, given.values())):
+            return {
+                "outputs": {k: onnx_tensors.encode(v) for k, v in run(given, onnx_tensors.decode).items()}
+            }
         if len(inputs) == 1 and not inputs.keys() & body.keys():
             body = {next(iter(inputs)): _the_value(body, "data", "inputs", "input_data")}
-        missing = inputs.keys() - body.keys()
+        return run(body, numpy.array)
+
+    def run(given: Dict[str, Any], array: Callable[[Any], Any]) -> Dict[str, Any]:
+        missing = inputs.keys() - given.keys()
         if missing:
             raise Refused(400, "The body lacks {}.".format(", ".join(map(repr, sorted(missing)))))
         try:
-            feed = {name: numpy.array(body[name], dtype=kind) for name, kind in inputs.items()}
+            feed = {name: array(given[name]).astype(kind) for name, kind in inputs.items()}
         except (ValueError, TypeError) as error:
             raise Refused(400, f"The model does not take this data: {error}") from error
         return dict(zip(outputs, session.run(outputs, feed)))

@@ -38,7 +38,9 @@ class ServiceSpec:
     max_body_bytes: int = 100 * 1024 * 1024
     variables: Dict[str, str] = field(default_factory=dict)
     recorded: Dict[str, Any] = field(default_factory=dict)  # cpu_cores, memory_gb … as given
-    generation: int = 0  # raised by the yard where the processes have to start anew though nothing else has changed
+    generation: int = (
+        0  # raised by the yard where the processes have to start anew though nothing else has changed
+    )
 
 
 @dataclass(frozen=True)
