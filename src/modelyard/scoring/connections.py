@@ -6,6 +6,7 @@ socket share them, needs no third library in the user's environment, and costs a
 
 from __future__ import annotations
 
+import resource
 import selectors
 import socket
 import sys
@@ -20,6 +21,7 @@ from modelyard.scoring.response import Response, plain
 
 RECEIVE_BYTES = 256 * 1024
 MAX_CONNECTIONS = 4096
+SPARE_DESCRIPTORS = 512  # open files that connections leave to the user's code
 HEAD_TIMEOUT_S = 10.0  # from the first byte of a request to the end of its head
 BODY_GRACE_S = 20.0  # then a body has to arrive at MIN_BODY_RATE on average
 MIN_BODY_RATE = 4096  # bytes per second
@@ -47,6 +49,18 @@ class Connection:
         self.is_queued = False  # the next request is in its buffer already
 
 
+def most_connections() -> int:
+    """How many this process may keep open, after raising its limit of open files as far as that is of use."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + SPARE_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return min(MAX_CONNECTIONS, max(soft - SPARE_DESCRIPTORS, soft // 2))
+
+
 class ConnectionLoop:
     """Serves a non-blocking listening socket that other processes may share."""
 
@@ -61,6 +75,7 @@ class ConnectionLoop:
         self._shared = shared
         self._slot = shared.slot(slot)
         self._listener: Optional[socket.socket] = listener
+        self._most_connections = most_connections()
         self._again: Deque[Connection] = deque()  # those that are queued
         self._accept_at = 0.0  # when to look at the listener again after leaving it alone; 0: it is watched
         self._drain_until = 0.0
@@ -140,7 +155,7 @@ class ConnectionLoop:
     def _accept(self, now: float) -> None:
         """One connection: a second one waiting is for the next replica that is free."""
         assert self._listener is not None
-        if len(self.connections) >= MAX_CONNECTIONS:
+        if len(self.connections) >= self._most_connections and not self._drop_idlest():
             self._leave_listener(0.1)
             return
         try:
@@ -160,6 +175,15 @@ class ConnectionLoop:
         self.connections[sock.fileno()] = connection
         self._slot[telemetry.CONNECTIONS] = len(self.connections)
         self.selector.register(sock, selectors.EVENT_READ, connection)
+
+    def _drop_idlest(self) -> bool:
+        """Make room for a new connection by ending the one that has waited longest without a whole head of a request."""
+        idle = [
+            c for c in self.connections.values() if c.reader.head is None and not c.out and not c.is_queued
+        ]
+        if idle:
+            self._close(min(idle, key=lambda c: c.last_s))
+        return bool(idle)
 
     # -- one connection
 

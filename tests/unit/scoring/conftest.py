@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +64,10 @@ class Service:
         (self.dir / "service.json.new").write_text(json.dumps(self.config))
         os.replace(self.dir / "service.json.new", self.dir / "service.json")
 
-    def start(self, **changes: Any) -> None:
+    def start(self, program: Sequence[str] = (sys.executable,), **changes: Any) -> None:
         self.write(**changes)
         self.keeper = subprocess.Popen(
-            [sys.executable, "-m", "modelyard.scoring.keeper", str(self.dir)],
+            [*program, "-m", "modelyard.scoring.keeper", str(self.dir)],
             env={**os.environ, "PYTHONPATH": SRC},
             start_new_session=True,
         )

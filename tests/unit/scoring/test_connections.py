@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -112,6 +114,17 @@ def test_a_client_that_leaves_in_the_middle_harms_nobody(echo: Any) -> None:
             left.sendall(post(b"[1, 2, 3]")[:cut])
     assert echo.score(1) == {"got": 1}
     wait_until(lambda: echo.status()["telemetry"]["open_connections"] == 0, "connections to be forgotten")
+
+
+def test_idle_connections_beyond_the_limit_of_open_files_keep_nobody_out(service: Any) -> None:
+    service.script("def init(): pass\ndef run(data):\n    with open(__file__) as f: return len(f.read())\n")
+    service.start(program=["sh", "-c", 'ulimit -n 200; exec "$0" "$@"', sys.executable])
+    port = service.wait()["port"]
+    with contextlib.ExitStack() as idle:
+        for _ in range(250):
+            idle.enter_context(socket.create_connection(("127.0.0.1", port)))
+        for _ in range(5):
+            assert service.score(0) > 0
 
 
 def test_head_gets_no_body_and_bad_requests_end_the_connection(sock: socket.socket) -> None:
