@@ -4,6 +4,14 @@ A module or name that v1 had never ends in an ImportError: it can be imported, s
 unchanged, and using it raises NotImplementedError that names the nearest thing that works.
 """
 
-from azureml import _not_yet
+import sys
+
+if sys.version_info < (3, 7):  # noqa: UP036  # PYTHONPATH leads any Python here, and the next line is no syntax to 3.6
+    raise ImportError(
+        "azureml needs Python 3.7 or newer here, this is {}.{}. Name a newer one in the environment "
+        "(conda: python=3.8).".format(*sys.version_info[:2])
+    )
+
+from azureml import _not_yet  # after the check
 
 _not_yet.install()

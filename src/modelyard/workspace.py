@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import Any, Dict, List, Mapping, Optional
 
 from modelyard import errors
@@ -13,6 +14,9 @@ from modelyard.wire.workspaces import WorkspaceCreate, WorkspaceInfo, WorkspaceL
 from modelyard.workspace_cloud import CloudWorkspace
 
 DEFAULT_WORKSPACE = "default"
+_SCOPE = re.compile(
+    r"^/subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/[^/]+/workspaces/([^/]+)", re.IGNORECASE
+)
 
 
 class Workspace(CloudWorkspace):
@@ -408,7 +412,8 @@ def _find_config(start: Optional[str], file_name: str) -> Optional[str]:
     if os.path.isfile(place):
         return place
     while True:
-        for candidate in (os.path.join(place, file_name), os.path.join(place, ".azureml", file_name)):
+        for folder in ("", ".azureml", "aml_config"):  # the last is what v1's first releases wrote
+            candidate = os.path.join(place, folder, file_name)
             if os.path.isfile(candidate):
                 return candidate
         parent = os.path.dirname(place)
@@ -423,7 +428,11 @@ def _read_config(file: str) -> Dict[str, str]:
             config = json.load(stream)
     except (OSError, ValueError) as error:
         raise errors.UserErrorException(f"{file} can't be read as JSON: {error}") from error
-    name = config.get("workspace_name") if isinstance(config, dict) else None
+    config = config if isinstance(config, dict) else {}
+    scope = _SCOPE.search(str(config.get("Scope")))
+    if scope is not None:  # what `az ml folder attach` wrote
+        config = dict(zip(("subscription_id", "resource_group", "workspace_name"), scope.groups()))
+    name = config.get("workspace_name")
     if not isinstance(name, str) or not name:
         raise errors.UserErrorException(
             f"{file} names no workspace. It should look like "

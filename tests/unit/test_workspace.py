@@ -45,6 +45,20 @@ def test_a_config_file_is_found_here_in_azureml_and_above(place: Path) -> None:
     assert Workspace.from_config(str(place.parent)).name == "mine"
 
 
+def test_the_files_of_v1s_command_line_and_of_its_first_releases_are_read(place: Path) -> None:
+    Workspace.create(name="attached", exist_ok=True)
+    (place / "aml_config").mkdir()
+    (place / "aml_config" / "config.json").write_text(
+        json.dumps(
+            {
+                "Id": None,
+                "Scope": "/subscriptions/s/resourceGroups/r/providers/Microsoft.MachineLearningServices/workspaces/attached",
+            }
+        )
+    )
+    assert Workspace.from_config().name == "attached"
+
+
 def test_a_config_that_names_an_unknown_workspace_gives_the_line_that_creates_it(place: Path) -> None:
     (place / "config.json").write_text(
         '{"workspace_name": "gone", "subscription_id": "s", "resource_group": "g"}'

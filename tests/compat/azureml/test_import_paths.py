@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from modelyard.node.environments.interpreters import installed
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -114,3 +118,20 @@ def test_the_datastore_is_one_thing_under_all_its_paths() -> None:
         "assert azureml.core.Datastore is Datastore is modelyard.Datastore\n"
         "assert AzureBlobDatastore is by_module\n"
     )
+
+
+@pytest.mark.parametrize("module", ["azureml.core", "modelyard"])
+def test_a_python_that_is_too_old_is_told_so(module: str) -> None:
+    old = next((one for one in installed() if one.version < (3, 7)), None)
+    if old is None:
+        pytest.skip("every Python of this machine is new enough")
+    done = subprocess.run(
+        [old.path, "-c", f"import {module}"],
+        env={"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'azureml'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("ImportError")
+    assert "needs Python 3.7 or newer" in done.stderr

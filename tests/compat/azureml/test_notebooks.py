@@ -114,3 +114,14 @@ def test_register_model_deploy_local(execute: Any, workspace: Any) -> None:
 def test_register_model_deploy_local_advanced(execute: Any, workspace: Any) -> None:
     execute("how-to-use-azureml/deployment/deploy-to-local/register-model-deploy-local-advanced.ipynb")
     assert "test" not in workspace.webservices
+
+
+def test_multi_model_register_and_deploy(execute: Any, workspace: Any) -> None:
+    execute("how-to-use-azureml/deployment/deploy-multi-model/multi-model-register-and-deploy.ipynb")
+    assert {"my_first_model", "my_second_model"} <= set(workspace.models)
+
+
+def test_onnx_model_register_and_deploy(execute: Any, workspace: Any) -> None:
+    execute("how-to-use-azureml/deployment/onnx/onnx-model-register-and-deploy.ipynb")
+    assert workspace.models["mnist-sample"].model_framework == "Onnx"
+    assert "onnx-mnist-service" not in workspace.webservices
