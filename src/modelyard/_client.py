@@ -58,6 +58,10 @@ def path(*parts: Any) -> str:
     return "/api/v1/" + "/".join(urllib.parse.quote(str(part), safe="/~:@!$'()*,;=") for part in parts)
 
 
+def _not_watched(_size_bytes: int) -> None:
+    pass
+
+
 class Client:
     """Speaks to one yard with one token.
 
@@ -81,6 +85,9 @@ class Client:
         self.token = token
         self.timeout_s = timeout_s
         self.patience_s = patience_s
+        self.moved: Callable[[int], Any] = (
+            _not_watched  # told of each piece of a file that went or came, in bytes
+        )
         self._connect_timeout_s = connect_timeout_s
         self._connections: Optional[Connections] = None
         self._is_tls = parts.scheme == "https"
@@ -240,7 +247,7 @@ class Client:
                 if start and response.status != 206:
                     file.seek(0)
                     file.truncate()
-                wire.copy(response, file)
+                wire.copy(response, file, self.moved)
                 return
             except (wire.NotSent, *wire.BROKEN) as error:
                 if isinstance(error, OSError) and getattr(error, "errno", None) == 28:

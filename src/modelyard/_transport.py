@@ -91,8 +91,8 @@ class Connections:
         self._local.held = None
 
     @staticmethod
-    def copy(response: http.client.HTTPResponse, file: Any) -> None:
-        """Write the body to a file. Raises IncompleteRead when it ends too soon."""
+    def copy(response: http.client.HTTPResponse, file: Any, moved: Callable[[int], Any]) -> None:
+        """Write the body to a file, telling `moved` the size of each piece. Raises IncompleteRead when it ends too soon."""
         expected, received = response.length, 0
         while True:
             piece = response.read(_READ_BYTES)
@@ -100,6 +100,7 @@ class Connections:
                 break
             file.write(piece)
             received += len(piece)
+            moved(len(piece))
         if expected is not None and received < expected:
             raise http.client.IncompleteRead(b"", expected - received)
 

@@ -296,7 +296,9 @@ def _send(client: Client, path: WorkspacePath, batch: _Batch) -> None:
     length = sum(len(header) + entry.size for header, (_, entry) in zip(headers, batch))
 
     def content() -> Iterator[Any]:
-        return _frames(headers, batch)
+        for piece in _frames(headers, batch):
+            yield piece
+            client.moved(len(piece))
 
     try:
         client.request(

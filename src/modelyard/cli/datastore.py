@@ -12,12 +12,12 @@ from modelyard.cli.lazy import YardGroup
 from modelyard.cli.names import workspace_option
 from modelyard.cli.output import (
     confirm,
+    moving,
     print_items,
     print_json,
     print_record,
     say,
     size,
-    waiting,
     wants_json,
     when,
 )
@@ -94,8 +94,9 @@ def upload(source: str, target_path: str, overwrite: bool, name: str, workspace:
     """Bring a file, or all files below a folder, into a datastore."""
     from modelyard.data.datastore import Datastore
 
-    store = Datastore.get(open_workspace(workspace), name)
-    with waiting(f"Uploading {source}"):
+    opened = open_workspace(workspace)
+    store = Datastore.get(opened, name)
+    with moving(opened._client, f"Uploading {source}"):
         if os.path.isdir(source):
             done = store._upload_folder(source, target_path, overwrite)
         else:
@@ -117,8 +118,9 @@ def download(path: str | None, directory: str, overwrite: bool, name: str, works
     """Download a datastore's files: all of them, or the file or folder PATH."""
     from modelyard.data.datastore import Datastore
 
-    store = Datastore.get(open_workspace(workspace), name)
-    with waiting(f"Downloading from {name}"):
+    opened = open_workspace(workspace)
+    store = Datastore.get(opened, name)
+    with moving(opened._client, f"Downloading from {name}"):
         fetched = store.download(directory, path, overwrite, show_progress=False)
     if wants_json():
         print_json({"files": fetched, "path": os.path.abspath(directory)})

@@ -13,7 +13,7 @@ from modelyard.cli.connection import ask, open_workspace
 from modelyard.cli.failures import FAILED, Failure
 from modelyard.cli.lazy import YardCommand
 from modelyard.cli.names import Name, workspace_option
-from modelyard.cli.output import print_record, say, waiting, when
+from modelyard.cli.output import moving, print_record, say, waiting, when
 from modelyard.cli.values import environment_of, environment_options, name_and_version, pairs
 
 MAX_REPLICAS = 64  # as the yard's own rule
@@ -71,7 +71,7 @@ def deploy(name: str, **options: Any) -> None:
         _check(workspace, name, models, inference, deployment, options["sample"])
     from modelyard.models import Model
 
-    with waiting(f"Deploying {name}"):
+    with moving(workspace._client, f"Deploying {name}"):
         service = Model.deploy(
             workspace, name, models, inference_config=inference, deployment_config=deployment,
             overwrite=options["overwrite"],

@@ -13,12 +13,12 @@ from modelyard.cli.names import Name, workspace_option
 from modelyard.cli.output import (
     confirm,
     counted,
+    moving,
     print_items,
     print_json,
     print_record,
     size,
     tell_deleted,
-    waiting,
     wants_json,
     when,
 )
@@ -82,7 +82,7 @@ def register(
         "tags": pairs(tags, "--tag"), "properties": pairs(properties, "--property"), "description": description,
         "model_framework": framework, "model_framework_version": framework_version,
     }  # fmt: skip
-    with waiting(f"Registering {name}"):
+    with moving(opened._client, f"Registering {name}"):
         if run_id:
             made = opened.get_run(run_id).register_model(name, model_path=run_path, **given)
         else:
@@ -150,7 +150,7 @@ def download(name: str, directory: str, overwrite: bool, workspace: str | None) 
 
     opened = open_workspace(workspace)
     info = _info(opened, name)
-    with waiting(f"Downloading {info.id}, {size(info.size_bytes)}"):
+    with moving(opened._client, f"Downloading {info.id}", info.size_bytes):
         place = Model(opened, name=info.name, version=info.version).download(directory, exist_ok=overwrite)
     if wants_json():
         print_json({"path": os.path.abspath(place)})

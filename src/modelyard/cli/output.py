@@ -175,3 +175,26 @@ def waiting(what: str) -> Iterator[Callable[[str], None]]:
 
         with Console(stderr=True).status(what) as status:
             yield status.update
+
+
+@contextlib.contextmanager
+def moving(client: Any, what: str, total_bytes: int | None = None) -> Iterator[None]:
+    """Show on a terminal how much of the files has gone over `client`, and of how much where that is known.
+
+    The rest as `waiting`.
+    """
+    with contextlib.redirect_stdout(sys.stderr):
+        if not sys.stderr.isatty() or wants_json():
+            yield
+            return
+        from rich.console import Console  # as above
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=total_bytes)
+            before, client.moved = client.moved, lambda size_bytes: bar.advance(task, size_bytes)
+            try:
+                yield
+            finally:
+                client.moved = before

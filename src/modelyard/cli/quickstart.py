@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -13,7 +14,7 @@ import click
 
 from modelyard.cli.failures import FAILED, Failure
 from modelyard.cli.lazy import YardCommand
-from modelyard.cli.output import when
+from modelyard.cli.output import waiting, wants_json, when
 
 EXPERIMENT = "quickstart"
 MODEL = "quickstart-diabetes"
@@ -49,6 +50,7 @@ def quickstart(as_json: bool, port: int | None) -> None:
 
     May be run again: it makes another run and version, and a new revision of the same web service.
     """
+    as_json = as_json or wants_json()
     story = Story(as_json)
     # What scripts/quickstart took before it came here.
     story.took("install", float(os.environ.get("MODELYARD_QUICKSTART_INSTALL_S") or 0))
@@ -107,7 +109,7 @@ def _start_yard(story: Story, port: int | None) -> str:
 
 
 def _train(story: Story, workspace: Any, source: str) -> tuple[Any, dict[str, Any]]:
-    from modelyard.cli.run_files import STD_LOG, stream
+    from modelyard.cli.run_files import STD_LOG, follow
     from modelyard.environments import Environment
     from modelyard.experiment import Experiment
     from modelyard.script_run_config import ScriptRunConfig
@@ -124,15 +126,20 @@ def _train(story: Story, workspace: Any, source: str) -> tuple[Any, dict[str, An
     begin, begun_at = time.monotonic(), time.time()
     first_line: list[float] = []
 
+    watched = contextlib.ExitStack()  # a first run builds its environment: half a minute without a line
+
     def write(piece: bytes) -> None:
         if not first_line:
+            watched.close()
             first_line.append(time.monotonic())
         for line in piece.decode("utf-8", "replace").splitlines():
             story.say(f"   │ {line}")
 
     run = Experiment(workspace, EXPERIMENT).submit(config, tags={"made-by": "quickstart"})
     story.say(f"   {run.id} submitted at {when(begun_at)}; a first run builds its environment")
-    stream(workspace, run.id, STD_LOG, True, write)
+    with watched:
+        watched.enter_context(waiting("Building the environment"))
+        follow(workspace, run.id, STD_LOG, write)
     run.wait_for_completion(raise_on_error=False)
     info = _run_info(workspace, run.id)
     if info.status.value != "Completed":

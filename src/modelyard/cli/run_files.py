@@ -14,7 +14,17 @@ from modelyard.cli.connection import ask, open_workspace
 from modelyard.cli.failures import FAILED, NOT_FOUND, Failure
 from modelyard.cli.lazy import YardCommand
 from modelyard.cli.names import Name, workspace_option
-from modelyard.cli.output import counted, plain, print_items, print_json, say, size, waiting, wants_json, when
+from modelyard.cli.output import (
+    counted,
+    moving,
+    plain,
+    print_items,
+    print_json,
+    say,
+    size,
+    wants_json,
+    when,
+)
 
 STD_LOG = "user_logs/std_log.txt"
 _FINAL = ("Completed", "Failed", "Canceled")
@@ -22,25 +32,24 @@ _FINAL = ("Completed", "Failed", "Canceled")
 
 @click.command(cls=YardCommand)
 @click.argument("run_id", type=Name("run"))
-@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends; exit code 1 if it fails.")
+@click.option(
+    "-f", "--follow", "until_end", is_flag=True, help="Go on until the run ends; exit code 1 if it fails."
+)
 @click.option("--file", "name", default=STD_LOG, show_default=True, help="Which log.")
 @click.option("--tail", type=click.IntRange(min=0), help="Only the last lines.")
 @workspace_option
-def logs(run_id: str, follow: bool, name: str, tail: int | None, workspace: str | None) -> None:
+def logs(run_id: str, until_end: bool, name: str, tail: int | None, workspace: str | None) -> None:
     """Print a run's log."""
     from modelyard.wire.runs import RunInfo
 
     opened = open_workspace(workspace)
     ask(opened, RunInfo, "runs", run_id)
     pieces: list[bytes] = []
-    try:
-        stream(opened, run_id, name, follow, pieces.append if wants_json() or tail is not None else _write)
-    except KeyboardInterrupt:
-        if follow:
-            from modelyard.runs.streaming import goes_on
-
-            say("\n" + goes_on(run_id))
-        raise
+    write = pieces.append if wants_json() or tail is not None else _write
+    if until_end:
+        follow(opened, run_id, name, write)
+    else:
+        stream(opened, run_id, name, False, write)
     text = b"".join(pieces)
     if tail is not None:
         text = b"".join(text.splitlines(keepends=True)[-tail:]) if tail else b""
@@ -49,9 +58,20 @@ def logs(run_id: str, follow: bool, name: str, tail: int | None, workspace: str 
     elif tail is not None:
         _write(text)
     info = ask(opened, RunInfo, "runs", run_id)
-    if follow and info.status.value != "Completed":
+    if until_end and info.status.value != "Completed":
         reason = info.error.line or info.error.message if info.error else info.status_reason
         raise Failure(f"Run {run_id} is {info.status.value}" + (f": {reason}" if reason else ""), FAILED)
+
+
+def follow(workspace: Any, run_id: str, name: str, write: Callable[[bytes], Any]) -> None:
+    """`stream` to the end; who stops it is told that the run goes on."""
+    try:
+        stream(workspace, run_id, name, True, write)
+    except KeyboardInterrupt:
+        from modelyard.runs.streaming import goes_on
+
+        click.echo("\n" + goes_on(run_id), err=True)
+        raise
 
 
 def stream(workspace: Any, run_id: str, name: str, follow: bool, write: Callable[[bytes], Any]) -> None:
@@ -178,18 +198,17 @@ def download(run_id: str, path: str | None, directory: str | None, workspace: st
     from modelyard.wire.artifacts import FileList
 
     opened = open_workspace(workspace)
-    known = [f.path for f in ask(opened, FileList, "runs", run_id, "files").items]
-    wanted = [p for p in known if path is None or p == path or p.startswith(path.rstrip("/") + "/")]
+    known = ask(opened, FileList, "runs", run_id, "files").items
+    wanted = [f for f in known if path is None or f.path == path or f.path.startswith(path.rstrip("/") + "/")]
     if not wanted:
         raise Failure(f"Run {run_id} has no " + (f"file or folder {path!r}" if path else "files"), NOT_FOUND)
     target = Path(directory or run_id)
-    with waiting(f"Downloading {len(wanted)} files"):
-        for name in wanted:
-            place = target / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            opened._client.download(opened._path("runs", run_id, "files", name), str(place))
+    what = f"Downloading {counted(len(wanted), 'file')}"
+    with moving(opened._client, what, sum(f.size for f in wanted)):
+        for file in wanted:
+            opened._client.download(opened._path("runs", run_id, "files", file.path), str(target / file.path))
     if wants_json():
-        print_json([str(target / name) for name in wanted])
+        print_json([str(target / f.path) for f in wanted])
         return
     say(f"Downloaded {counted(len(wanted), 'file')} to {target}{os.sep}")
 
@@ -211,20 +230,15 @@ def snapshot(run_id: str, directory: str | None, zip_file: str | None, workspace
             f"Run {run_id} has no snapshot: it was not submitted with a source directory", NOT_FOUND
         )
     if zip_file:
-        opened._client.download(opened._path("snapshots", snapshot_id, "zip"), zip_file)
+        with moving(opened._client, f"Downloading {zip_file}"):
+            opened._client.download(opened._path("snapshots", snapshot_id, "zip"), zip_file)
         say(f"Wrote {zip_file}.")
     if directory:
-        os.makedirs(directory, exist_ok=True)
+        from modelyard.snapshot import materialise
+
         info = ask(opened, SnapshotInfo, "snapshots", snapshot_id)
-        with waiting(f"Downloading {info.file_count} files"):
-            for entry in info.entries:
-                place = Path(directory, entry.path)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                opened._client.download(
-                    opened._path("snapshots", snapshot_id, "files", entry.path), str(place)
-                )
-                if entry.executable:
-                    place.chmod(place.stat().st_mode | 0o111)
+        with moving(opened._client, f"Downloading {counted(info.file_count, 'file')}", info.size_bytes):
+            materialise(opened._client, lambda rest: opened._path(rest.lstrip("/")), info.entries, directory)
         say(f"Wrote {counted(info.file_count, 'file')} to {directory}{os.sep}")
     if not (zip_file or directory) or wants_json():
         info = ask(opened, SnapshotInfo, "snapshots", snapshot_id)

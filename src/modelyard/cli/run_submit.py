@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -13,7 +14,7 @@ from modelyard.cli.connection import open_workspace
 from modelyard.cli.failures import FAILED, Failure
 from modelyard.cli.lazy import YardCommand
 from modelyard.cli.names import Name, workspace_option
-from modelyard.cli.output import print_json, say, waiting, wants_json
+from modelyard.cli.output import moving, print_json, say, waiting, wants_json
 from modelyard.cli.values import duration, environment_of, environment_options, interpreter_environment, pairs
 
 _DEFAULT_EXPERIMENT = re.compile(r"[^A-Za-z0-9_-]+")
@@ -57,7 +58,7 @@ def submit(script: str | None, arguments: tuple[str, ...], **options: Any) -> No
     from modelyard.experiment import Experiment
 
     experiment = options["experiment"] or _experiment_name(directory)
-    with waiting("Taking a snapshot of the source directory"):
+    with moving(workspace._client, "Sending the source directory"):
         run = Experiment(workspace, experiment).submit(config, tags=tags)
     if options["name"]:
         run.display_name = options["name"]
@@ -140,7 +141,7 @@ def tell_submitted(run: Any, follow: bool, wait: bool = False) -> None:
             click.echo(run.id)
             say(f"Follow it: modelyard run logs -f {run.id}")
         return
-    with waiting(f"Waiting for {run.id}") if not follow else waiting_for_nothing():
+    with waiting(f"Waiting for {run.id}") if not follow else contextlib.nullcontext():
         run.wait_for_completion(show_output=follow and not wants_json(), raise_on_error=False)
     info = _info(run)
     if wants_json():
@@ -152,12 +153,6 @@ def tell_submitted(run: Any, follow: bool, wait: bool = False) -> None:
         reason = info.error.line or info.error.message if info.error else info.status_reason
         raise Failure(f"Run {run.id} is {status}" + (f": {reason}" if reason else ""), FAILED)
     say(f"Run {run.id} is {status}.")
-
-
-def waiting_for_nothing() -> Any:
-    import contextlib
-
-    return contextlib.nullcontext()
 
 
 def _info(run: Any) -> Any:

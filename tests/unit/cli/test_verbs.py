@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -221,3 +222,49 @@ def test_json_is_alone_on_stdout(filled: Any, modelyard: Callable) -> None:
         ("model", "show", "factor"),
     ):
         assert json.loads(modelyard(*command, "-o", "json").out)
+
+
+def on_a_terminal(*arguments: str) -> str:
+    """What the command shows on stderr when that is a terminal."""
+    controller, terminal = os.openpty()
+    with open(controller, "rb", buffering=0) as shown:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "modelyard", *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=terminal,
+            env={**os.environ, "TERM": "xterm"},
+        )
+        os.close(terminal)
+        pieces = []
+        with contextlib.suppress(OSError):  # how a terminal tells that nobody writes to it any more
+            while piece := shown.read(4096):
+                pieces.append(piece)
+        assert process.wait(timeout=30) == 0
+    return b"".join(pieces).decode()
+
+
+def test_long_work_shows_how_far_it_is_on_a_terminal_only(
+    filled: Any, modelyard: Callable, tmp_path: Path
+) -> None:
+    (tmp_path / "large.bin").write_bytes(os.urandom(3_000_000))
+    assert "3.0/3.0 MB" not in modelyard("model", "register", "--name", "large", "--path", "large.bin").err
+    assert "3.0/3.0 MB" in on_a_terminal("model", "download", "large", "-d", str(tmp_path / "there"))
+    os.truncate(tmp_path / "large.bin", 2_000_000)
+    assert "2.0/? MB" in on_a_terminal("model", "register", "--name", "large", "--path", "large.bin")
+
+
+def test_a_snapshot_is_not_written_through_a_link_that_leads_outside(
+    filled: Any, modelyard: Callable, tmp_path: Path
+) -> None:
+    (tmp_path / "tree" / "sub").mkdir(parents=True)
+    (tmp_path / "tree" / "sub" / "a.py").write_text("print(1)\n")
+    run = json.loads(
+        modelyard("run", "submit", "sub/a.py", "--source-directory", str(tmp_path / "tree"), "-o", "json").out
+    )["id"]
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "into").mkdir()
+    (tmp_path / "into" / "sub").symlink_to(tmp_path / "outside")
+    done = modelyard("run", "snapshot", run, "--directory", "into")
+    assert done.code == 1
+    assert "leads outside" in done.err
+    assert not list((tmp_path / "outside").iterdir())
