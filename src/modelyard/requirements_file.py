@@ -9,10 +9,18 @@ from typing import Iterator, List, Tuple
 from modelyard import errors
 from modelyard.wire import requirement_lines as lines
 
+_INCLUDED = re.compile(r"(?:-r|--requirement)(?:\s+|=|(?<=-r))(.+)")
+
 
 def read(path: str) -> Tuple[List[str], List[str]]:
-    """(requirements, pip options) of a file. Raises UserErrorException: `file:line: 'text' is …`."""
-    name = os.fspath(path)
+    """(requirements, pip options) of a file and of those it includes with -r, as pip reads them.
+
+    Raises UserErrorException: `file:line: 'text' is …`.
+    """
+    return _read(os.path.normpath(os.fspath(path)), ())
+
+
+def _read(name: str, within: Tuple[str, ...]) -> Tuple[List[str], List[str]]:
     try:
         with open(name, encoding="utf-8-sig") as file:
             text = file.read()
@@ -22,6 +30,19 @@ def read(path: str) -> Tuple[List[str], List[str]]:
     requirements: List[str] = []
     options: List[str] = []
     for number, line in _logical(text):
+        included = _INCLUDED.fullmatch(line)
+        if included:
+            other = os.path.normpath(os.path.join(os.path.dirname(name), included.group(1).strip("'\"")))
+            if other in (name, *within):
+                raise errors.UserErrorException(f"{name}:{number}: {other} includes itself.")
+            if not os.path.isfile(other):
+                raise errors.UserErrorException(
+                    f"{name}:{number}: {other} can't be read: there is no such file."
+                )
+            inner = _read(other, (name, *within))
+            requirements += inner[0]
+            options += inner[1]
+            continue
         is_option = lines.is_option(line) and lines.split_option(line)[0] in lines.PIP_OPTIONS
         problem = lines.option_problem(line) if is_option else lines.requirement_problem(line)
         if problem:

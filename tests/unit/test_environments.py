@@ -126,7 +126,8 @@ def test_a_requirements_file_is_read_strictly(tmp_path: Path) -> None:
     assert list(made.python.conda_dependencies.pip_options) == ["--extra-index-url https://x/y"]
     for line, word in (
         ("numpy=1", "=="),
-        ("-r more.txt", "another file"),
+        ("-r more.txt", "more.txt can't be read"),
+        ("-c pins.txt", "another file"),
         ("six --index-url x", "option"),
         ("-e .", "editable"),
     ):
@@ -134,6 +135,20 @@ def test_a_requirements_file_is_read_strictly(tmp_path: Path) -> None:
         with pytest.raises(UserErrorException, match=word) as caught:
             Environment.from_pip_requirements("r", str(file))
         assert f"{file}:3: " in str(caught.value)
+
+
+def test_a_requirements_file_includes_others_from_beside_it(tmp_path: Path) -> None:
+    file = tmp_path / "requirements.txt"
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "base.txt").write_text("--pre\n-rdeeper.txt\nsix\n")
+    (tmp_path / "more" / "deeper.txt").write_text("toolz\n")
+    file.write_text("-r more/base.txt\n--requirement=more/deeper.txt\nnumpy\n")
+    made = Environment.from_pip_requirements("r", str(file)).python.conda_dependencies
+    assert list(made.pip_packages) == ["toolz", "six", "toolz", "numpy"]
+    assert list(made.pip_options) == ["--pre"]
+    (tmp_path / "more" / "deeper.txt").write_text("toolz\n-r ../requirements.txt\n")
+    with pytest.raises(UserErrorException, match=r"deeper.txt:2: .* includes itself"):
+        Environment.from_pip_requirements("r", str(file))
 
 
 def test_docker_is_recorded_and_packages_beside_it_are_used(tmp_path: Path) -> None:
