@@ -20,6 +20,7 @@ from modelyard.scoring.response import Response, plain
 
 _MAX_ID_BYTES = 100
 _METHODS = b"GET, POST, OPTIONS"
+_NO_HEAD = Head("GET", b"/", {}, 10)
 
 
 class Application:
@@ -57,6 +58,10 @@ class Application:
         except Refused as refused:
             response = plain(refused.status, refused.words, _challenge(refused.status))
         return self._with_headers(head, response)
+
+    def refuse(self, refused: Refused) -> Response:
+        """The answer to what could not be read as a request."""
+        return self._with_headers(_NO_HEAD, plain(refused.status, refused.words))
 
     def _route(self, request: Request) -> Response:
         head = request.head

@@ -33,6 +33,7 @@ SWEEP_S = 1.0
 YIELD_ACCEPT_S = 0.003
 
 Answer = Callable[[Request], Response]
+Refuse = Callable[[Refused], Response]
 
 
 class Connection:
@@ -65,13 +66,19 @@ class ConnectionLoop:
     """Serves a non-blocking listening socket that other processes may share."""
 
     def __init__(
-        self, listener: socket.socket, answer: Answer, shared: telemetry.Telemetry, slot: int
+        self,
+        listener: socket.socket,
+        answer: Answer,
+        refuse: Refuse,  # what could not be read as a request
+        shared: telemetry.Telemetry,
+        slot: int,
     ) -> None:
         self.selector = selectors.DefaultSelector()
         self.max_body_bytes = 100 * 1024 * 1024
         self.connections: Dict[int, Connection] = {}
         self.current: Optional[Connection] = None  # whose request run() is answering
         self._answer = answer
+        self._refuse = refuse
         self._shared = shared
         self._slot = shared.slot(slot)
         self._listener: Optional[socket.socket] = listener
@@ -212,7 +219,7 @@ class ConnectionLoop:
         try:
             request = reader.next()
         except Refused as refused:
-            self._reply(connection, plain(refused.status, refused.words), began_ns, close=True)
+            self._reply(connection, self._refuse(refused), began_ns, close=True)
             return
         if request is None:
             head = reader.head
@@ -306,7 +313,7 @@ class ConnectionLoop:
             if words is None:
                 continue
             if words:
-                self._reply(connection, plain(408, words), time.monotonic_ns(), close=True)
+                self._reply(connection, self._refuse(Refused(408, words)), time.monotonic_ns(), close=True)
             else:
                 self._close(connection)
 

@@ -68,7 +68,9 @@ class ScoringHost:
         gc.collect()
         gc.freeze()
         self._application = answers
-        self._loop = ConnectionLoop(self._listener, answers.answer, self._telemetry, self._slot_number)
+        self._loop = ConnectionLoop(
+            self._listener, answers.answer, answers.refuse, self._telemetry, self._slot_number
+        )
         self._watchdog = Watchdog(self._loop, self._telemetry.slot(self._slot_number), 0.0)
         self._configure(self._config)
         self._watchdog.start()

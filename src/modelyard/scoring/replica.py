@@ -110,6 +110,8 @@ class Replica:
             code = self.process.wait()
         if code == control.EXIT_TIMED_OUT:
             return "ended itself because run() took too long"
+        if code == -signal.SIGKILL:
+            return "was killed by SIGKILL, as the system does when memory runs out"
         if code < 0:
             return f"was killed by {signal.Signals(-code).name}"
         return f"ended with exit code {code}"

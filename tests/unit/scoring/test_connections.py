@@ -101,6 +101,13 @@ def test_a_body_beyond_the_limit_is_refused_and_the_client_can_read_why(sock: so
     assert b"300000" in body
 
 
+def test_what_is_no_request_is_refused_with_an_id_to_ask_about(echo: Any) -> None:
+    headers = {"Content-Length": "9000000"}
+    status, told, _ = echo.request("POST", "/score", None, headers)
+    assert status == 413
+    assert told["x-ms-request-id"] == told["x-request-id"] != ""
+
+
 def test_an_answer_larger_than_the_kernels_buffers_comes_whole(service: Any) -> None:
     service.script("def run(d): return 'x' * 20_000_000")
     service.start()

@@ -96,7 +96,8 @@ def check_entry_script(entry_script: str, entries: Iterable[FileEntry]) -> None:
     shown = ", ".join(paths[:20]) + (f" and {len(paths) - 20} more" if len(paths) > 20 else "")
     raise Invalid(
         "no_entry_script",
-        f"Entry script {entry_script!r} is not in the source directory. It holds: {shown or 'nothing'}.",
+        f"Entry script {entry_script!r} is not in the source directory. It holds: {shown or 'nothing'}. "
+        "What .amlignore or .gitignore names is left out.",
     )
 
 
