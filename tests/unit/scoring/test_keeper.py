@@ -341,7 +341,8 @@ def test_a_replica_that_keeps_crashing_makes_the_service_unhealthy(service: Any)
         with contextlib.suppress(OSError, http.client.HTTPException):
             service.request("POST", "/score", b"{}")
         seen.update(service.status())
-        return seen["state"] == "Unhealthy" and "3 crashes" in seen["reason"]
+        # A busy machine may let one more happen between the third and this look.
+        return seen["state"] == "Unhealthy" and any(f"{n} crashes" in seen["reason"] for n in (3, 4, 5))
 
     wait_until(crash, "Unhealthy")
     assert "exit code 5" in seen["reason"]
