@@ -231,3 +231,13 @@ def test_a_program_gets_its_yard_also_where_the_default_port_is_taken(own_yard: 
             [sys.executable, "-c", code], env=own_yard.env, capture_output=True, text=True, check=False
         )
     assert (done.returncode, done.stdout) == (0, "default\n"), done.stderr
+
+
+def test_a_start_with_another_store_than_the_last_says_so(own_yard: Any, tmp_path: Path) -> None:
+    elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    own_yard.up("--database", elsewhere)
+    own_yard.cli("down")
+    again = own_yard.cli("up", "--port", "0", "--detach")
+    assert f"had database {elsewhere}, now SQLite in the home" in again.stderr
+    own_yard.cli("down")
+    assert "The last start" not in own_yard.cli("up", "--port", "0", "--detach").stderr

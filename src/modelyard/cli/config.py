@@ -21,7 +21,7 @@ def show(origin: bool) -> None:
 
     _, origins = load({})
     if wants_json() and not origin:
-        print_json({o.name: o.value for o in origins})
+        print_json({o.name: _shown(o.name, o.value) for o in origins})
         return
     columns = [("SETTING", lambda o: o.name), ("VALUE", lambda o: _shown(o.name, o.value))]
     if origin:

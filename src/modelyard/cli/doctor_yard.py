@@ -27,6 +27,7 @@ def findings() -> Iterator[Finding]:
         return
     yield Finding("settings", OK, f"home {settings.home}")
     yield from _home(settings.home)
+    yield from _stores(settings)
     yield _database(settings)
     yield _blobs(settings)
     yield from _processes(settings)
@@ -56,6 +57,14 @@ def _home(home: Path) -> Iterator[Finding]:
         file = home / name
         if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077:
             yield Finding(name, BROKEN, f"{file} is readable by others", f"chmod 600 {file}")
+
+
+def _stores(settings: Any) -> Iterator[Finding]:
+    from modelyard.server.serve.home import other_stores
+
+    note = other_stores(settings.home, settings.stores)
+    if note:
+        yield Finding("stores", NOTE, note, "give up the same flags, or write them into config.toml")
 
 
 def _database(settings: Any) -> Finding:

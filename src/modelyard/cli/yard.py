@@ -48,6 +48,11 @@ def up(detach: bool, free_port: bool, **flags: Any) -> None:
     if running is not None:
         _tell_running(settings.home, running, flags)
         return
+    from modelyard.server.serve.home import other_stores
+
+    note = other_stores(settings.home, settings.stores)
+    if note:
+        say(note)
     if not detach:
         _serve_here(settings)
         return

@@ -161,3 +161,13 @@ def test_a_database_that_moves_with_the_directory_is_refused(modelyard: Callable
     done = modelyard("up", "--port", "0", "--database", url)
     assert done.code == 2
     assert "with four slashes" in done.err
+
+
+def test_no_form_of_config_shows_a_password(modelyard: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELYARD_DATABASE", "postgresql://yard:s3cret@db.example/yard")
+    monkeypatch.setenv("MODELYARD_BLOBS", "s3://bucket/x?secret_access_key=s3cret")
+    for options in ((), ("--origin",), ("-o", "json"), ("--origin", "-o", "json")):
+        done = modelyard("config", "show", *options)
+        assert done.code == 0
+        assert "s3cret" not in done.out
+        assert "db.example" in done.out

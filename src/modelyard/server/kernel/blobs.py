@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from modelyard.server.kernel.errors import DiskFull, Invalid, NotFound, Unavailable
 from modelyard.server.kernel.packs import Packed, Packs
+from modelyard.server.kernel.settings import without_secrets
 
 CHUNK = 1 << 20
 # A request that waits for the store is told so after half a minute; its sender tries again.
@@ -66,14 +67,8 @@ def open_store(url: str, staging_root: Path) -> BlobStore:
         return store
     raise Invalid(
         "bad_blobs_url",
-        f"Blob store URL {_shown(url)!r} is not supported. Use file:///DIR, s3://…, az://… or gs://….",
+        f"Blob store URL {without_secrets(url)!r} is not supported. Use file:///DIR, s3://…, az://… or gs://….",
     )
-
-
-def _shown(url: str) -> str:
-    """The URL without what may be secret: user, password and query."""
-    scheme, separator, rest = url.partition("?")[0].partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"[:200]
 
 
 @contextlib.contextmanager
@@ -214,7 +209,7 @@ class ObjectBlobs:
         options: dict[str, Any] = {"timeout": "30s", "connect_timeout": "5s"}
         if config.get("endpoint", "").startswith("http://"):
             options["allow_http"] = True
-        self._name = _shown(url)
+        self._name = without_secrets(url)
         try:
             self._store = from_url(
                 parts._replace(query="", netloc=parts.netloc.rpartition("@")[2]).geturl(),

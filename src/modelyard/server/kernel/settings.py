@@ -37,12 +37,26 @@ class Settings:
         return self.blobs or (self.home / "blobs").as_uri()
 
     @property
+    def stores(self) -> dict[str, str]:
+        """Where what people make is kept, in words without secrets."""
+        return {
+            "database": without_secrets(self.database) or "SQLite in the home",
+            "blobs": without_secrets(self.blobs) or "files in the home",
+        }
+
+    @property
     def owner_token_file(self) -> Path:
         return self.home / "owner.token"
 
     @property
     def node_token_file(self) -> Path:
         return self.home / "node" / "node.token"
+
+
+def without_secrets(url: str) -> str:
+    """The URL without user, password and query."""
+    scheme, separator, rest = url.partition("?")[0].partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"[:200]
 
 
 @dataclass(frozen=True)

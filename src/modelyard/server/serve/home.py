@@ -114,6 +114,34 @@ def write_record(home: Path, url: str) -> YardRecord:
     return record
 
 
+def write_stores(home: Path, stores: dict[str, str]) -> None:
+    draft = home / f".stores.json.{os.getpid()}"
+    draft.write_text(json.dumps(stores) + "\n", "utf-8")
+    draft.replace(home / "stores.json")
+
+
+def other_stores(home: Path, stores: dict[str, str]) -> str:
+    """What a person should know whose last start here had another database or blob store; empty when it had not.
+
+    A flag is for one start, and a start without it finds a yard that looks empty.
+    """
+    try:
+        last = json.loads((home / "stores.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return ""
+    changed = [
+        f"{name} {last[name]}, now {now}"
+        for name, now in stores.items()
+        if isinstance(last, dict) and last.get(name, now) != now
+    ]
+    if not changed:
+        return ""
+    return (
+        f"The last start of this home had {'; '.join(changed)}. What was kept there is not shown here; "
+        "database and blobs in config.toml hold for every start."
+    )
+
+
 def read_record(home: Path) -> YardRecord | None:
     """Who runs on this home by its own word; None without yard.json. Check `is_alive`."""
     try:

@@ -71,6 +71,7 @@ def _serve_on(listener: socket.socket, settings: Settings, ready: Callable[[Yard
     owner = homes.token(settings.owner_token_file, "owner")
     node = homes.token(settings.node_token_file, "node")
     yard = build(settings, owner, node)
+    homes.write_stores(settings.home, settings.stores)
     agent = LocalAgent(settings.home, url, settings.slots)
 
     # The agent waits for the yard to listen: until then it would only take time from it.

@@ -164,7 +164,7 @@ def test_a_write_caught_in_a_deadlock_is_run_again(service: Callable[[str], str]
         assert tried.wait(10)
         other.execute(set_n("a"))
     writer.join(timeout=20)
-    assert len(told) == 2
+    assert len(told) >= 2
     with db.read() as tx:
         assert dict(tx.execute(sa.select(table.c.name, table.c.n)).all()) == {"a": 2, "b": 2}
     table.drop(db.engine)
