@@ -78,6 +78,11 @@ def test_an_answer_in_bytes_is_printed_as_it_is(yard: Any, tmp_path: Path) -> No
     yard.cli("endpoint", "delete", "binary", "--yes")
 
 
+def test_an_update_of_nothing_is_wrong_usage(yard: Any) -> None:
+    done = yard.cli("endpoint", "update", "whichever", check=False)
+    assert (done.returncode, "say what to change" in done.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("name", "more", "words"),
     [

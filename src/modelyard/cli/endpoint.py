@@ -147,6 +147,10 @@ def update(
     from modelyard.endpoints import Webservice
     from modelyard.wire.endpoints import EndpointInfo, EndpointUpdate
 
+    if not (
+        models or replicas or auth is not None or reload or description is not None or tags or remove_tag
+    ):
+        raise click.UsageError("say what to change")
     opened = open_workspace(workspace)
     info = endpoint_deploy.info_of(opened, name)
     changed: dict[str, Any] = {}
