@@ -19,6 +19,10 @@ for _name in [n for n in os.environ if n.startswith(("MODELYARD_", "AZUREML_"))]
     if _name not in ("MODELYARD_TEST_TOOLS", "MODELYARD_V1_NOTEBOOKS"):  # where to find what tests need
         del os.environ[_name]
 
+os.environ["CONDA_OFFLINE"] = (
+    "1"  # conda's own setting: no specification in a test asks a channel of the network
+)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(

@@ -39,6 +39,7 @@ def findings() -> Iterator[Finding]:
 
     yield from _pythons()
     yield _uv()
+    yield _conda()
     yield from _tools()
     yield from doctor_yard.findings()
 
@@ -96,6 +97,18 @@ def _uv() -> Finding:
             "uv", BROKEN, "the package is there but not its program", "pip install --force-reinstall uv"
         )
     return Finding("uv", OK, _version([program, "--version"]) or program)
+
+
+def _conda() -> Finding:
+    import importlib.metadata
+
+    try:
+        return Finding("py-rattler", OK, importlib.metadata.version("py-rattler"))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(
+            "py-rattler", NOTE, "not installed: conda packages are taken from the Python index, not from channels",
+            "pip install 'modelyard[conda]'",
+        )  # fmt: skip
 
 
 def _version(command: list[str]) -> str:

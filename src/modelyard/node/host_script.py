@@ -9,19 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from modelyard.activation import activated
 from modelyard.node import processes
 from modelyard.node.records import RunDir
 from modelyard.wire.compute import RunAssignment
-
-_NOT_PASSED = (
-    "PYTHONHOME",
-    "PYTHONPATH",
-    "PYTHONDONTWRITEBYTECODE",
-    "VIRTUAL_ENV",
-    "CONDA_PREFIX",
-    "__PYVENV_LAUNCHER__",
-)
-_NOT_PASSED_PREFIXES = ("MODELYARD_", "AZUREML_")
 
 
 @dataclass(frozen=True)
@@ -79,15 +70,8 @@ def variables(
     directory: RunDir, assignment: RunAssignment, prepared: Prepared, url: str, base: Mapping[str, str]
 ) -> dict[str, str]:
     """The script's environment: this machine's, under the environment's, under the run's, under ours."""
-    merged = {
-        k: v for k, v in base.items() if k not in _NOT_PASSED and not k.startswith(_NOT_PASSED_PREFIXES)
-    }
+    merged = activated(prepared.interpreter, base)
     merged["PYTHONUNBUFFERED"] = "1"  # what the script prints is seen when it prints it
-    merged.setdefault("PYTHONIOENCODING", "utf-8")
-    binaries = os.path.dirname(prepared.interpreter)
-    merged["PATH"] = os.pathsep.join([binaries, merged.get("PATH") or os.defpath])
-    if os.path.exists(os.path.join(os.path.dirname(binaries), "pyvenv.cfg")):
-        merged["VIRTUAL_ENV"] = os.path.dirname(binaries)
     merged.update(prepared.variables)
     merged.update(assignment.spec.variables)
     merged["PYTHONPATH"] = os.pathsep.join(p for p in (prepared.sdk, merged.get("PYTHONPATH", "")) if p)

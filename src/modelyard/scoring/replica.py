@@ -9,21 +9,10 @@ import subprocess
 import time
 from typing import Any, Dict, Iterable, List, Optional
 
+from modelyard.activation import activated
 from modelyard.scoring import control
 from modelyard.scoring.config import ServiceConfig
 from modelyard.wire import codec
-
-# About the keeper's own Python, as for runs; and a yard's home and token are nothing that a model's code should find.
-_NOT_PASSED = (
-    "PYTHONHOME",
-    "PYTHONPATH",
-    "PYTHONSAFEPATH",
-    "PYTHONDONTWRITEBYTECODE",
-    "VIRTUAL_ENV",
-    "CONDA_PREFIX",
-    "__PYVENV_LAUNCHER__",
-)
-_NOT_PASSED_PREFIXES = ("MODELYARD_", "AZUREML_")
 
 
 class Replica:
@@ -149,16 +138,7 @@ def start(config: ServiceConfig, slot: int, listener: socket.socket, log: int) -
 
 def process_environment(config: ServiceConfig) -> Dict[str, str]:
     """The variables that a process of the service starts with: this machine's, under the configuration's, under ours."""
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in _NOT_PASSED and not name.startswith(_NOT_PASSED_PREFIXES)
-    }
-    environment.setdefault("PYTHONIOENCODING", "utf-8")
-    binaries = os.path.dirname(config.python)
-    environment["PATH"] = os.pathsep.join([binaries, environment.get("PATH") or os.defpath])
-    if os.path.exists(os.path.join(os.path.dirname(binaries), "pyvenv.cfg")):
-        environment["VIRTUAL_ENV"] = os.path.dirname(binaries)
+    environment = activated(config.python, os.environ)
     environment.update(config.variables)
     paths = [path for path in (config.python_path, config.variables.get("PYTHONPATH", "")) if path]
     if paths:

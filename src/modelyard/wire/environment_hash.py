@@ -16,7 +16,7 @@ from modelyard.wire import requirement_lines as lines
 from modelyard.wire.environments import EnvironmentSpec, PythonSpec
 
 _CONDA_KEYS = frozenset(("name", "channels", "dependencies", "prefix", "variables"))
-_CHANNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@%~+-]*")
+_CHANNEL = re.compile(r"[A-Za-z0-9/][A-Za-z0-9_.:/@%~+-]*")
 _PYTHON = re.compile(r"[0-9*.,<>=!~| ]{1,60}(?:=\w{1,60})?")
 MAX_LINES = 2000
 
@@ -75,12 +75,16 @@ def content_hash(spec: EnvironmentSpec) -> str:
         taken = parts(spec.python)
         content = {
             "python": re.sub(r"\s+", "", taken.python).lstrip("="),
-            "conda": sorted({" ".join(line.lower().split()) for line in taken.conda}),
+            "conda": sorted({_normal_conda(line) for line in taken.conda}),
             "pip": sorted({lines.normal_requirement(line) for line in taken.pip}),
             "options": [" ".join(lines.split_option(line)).strip() for line in taken.options],
             "channels": taken.channels if taken.conda else [],
         }
     return _digest(content)
+
+
+def _normal_conda(line: str) -> str:
+    return line.strip() if lines.conda_package(line) else " ".join(line.lower().split())
 
 
 def definition_hash(spec: EnvironmentSpec) -> str:
@@ -98,10 +102,21 @@ def pinned(spec: EnvironmentSpec, lock: Sequence[str], python_version: str = "")
     if is_user_managed(spec) or not lock:
         return spec
     taken = parts(spec.python)
-    python = PythonSpec(
-        requirements=list(lock), python_version=python_version or taken.python, pip_options=taken.options
-    )
+    conda = [line for line in lock if lines.conda_package(line)]
+    pip = [line for line in lock if not lines.conda_package(line)]
+    if conda:
+        dependencies = [*conda, {"pip": pip}] if pip else conda
+        python = PythonSpec(conda={"dependencies": dependencies}, pip_options=taken.options)
+    else:
+        python = PythonSpec(
+            requirements=pip, python_version=python_version or taken.python, pip_options=taken.options
+        )
     return dataclasses.replace(spec, python=python)
+
+
+def is_conda_lock(taken: Parts) -> bool:
+    """Whether its conda packages are all given by their addresses, so that nothing is left to choose."""
+    return bool(taken.conda) and all(lines.conda_package(line) for line in taken.conda)
 
 
 def spec_problem(spec: EnvironmentSpec) -> str:
@@ -160,6 +175,12 @@ def _conda_problem(conda: Dict[str, Any]) -> str:
         )
         if problem:
             return problem
+    named = [d for d in dependencies if isinstance(d, str) and not lines.conda_package(d)]
+    if named and any(isinstance(d, str) and lines.conda_package(d) for d in dependencies):
+        return (
+            f"Conda dependency {lines.shown(named[0])} stands beside packages that are given by their addresses; "
+            "give all of them so (a lock), or all by name."
+        )
     return ""
 
 

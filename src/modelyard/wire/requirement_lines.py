@@ -8,7 +8,7 @@ characters, options inside a package's line, shell words.
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Iterable, NamedTuple, Tuple
+from typing import Any, Callable, Iterable, NamedTuple, Optional, Tuple
 
 MAX_LINE = 2000
 
@@ -35,6 +35,12 @@ _CONDA = re.compile(
     + r"(?:\s*[,|]\s*"
     + _CONDA_VERSION
     + r")*(?:(?:\s*=\s*|\s+)[A-Za-z0-9_.*]+)?)?"
+)
+
+_CONDA_PACKAGE = re.compile(
+    r"(?P<url>(?:https?|file)://[^\s'\"`$;|<>\\#]+/(?P<subdir>[a-z0-9-]+)/"
+    r"(?P<file>(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)-(?P<version>[A-Za-z0-9_.!+]+)-(?P<build>[A-Za-z0-9_.+]+)"
+    r"\.(?:conda|tar\.bz2)))(?:#(?:sha256:)?(?P<sha256>[0-9a-f]{64}))?"
 )
 
 # pip's options that choose where packages come from and which of them may be taken; True: takes a value.
@@ -64,11 +70,24 @@ class Requirement(NamedTuple):
 
 
 class CondaDependency(NamedTuple):
-    """A conda dependency taken apart; `rest` is the version and build as written."""
+    """A conda dependency taken apart; `rest` is the version and build as written. Of a package that is given by its
+    address, the whole line is the name."""
 
     name: str
     channel: str
     rest: str
+
+
+class CondaPackage(NamedTuple):
+    """One package file of a conda channel, as a lock lists it; `sha256` in hex, empty: not known."""
+
+    url: str
+    subdir: str  # the part of the channel: noarch, linux-64 …
+    file: str
+    name: str
+    version: str
+    build: str
+    sha256: str
 
 
 def canonical_name(name: str) -> str:
@@ -191,8 +210,8 @@ def option_problem(line: str) -> str:
 
 
 def without_secrets(line: str) -> str:
-    """The line without a user name and password in an address, for logs and messages."""
-    return re.sub(r"(://)[^/@\s]+@", r"\1***@", line)
+    """The line without a user name and password, or a conda channel's token, in an address: for logs and messages."""
+    return re.sub(r"(://\S*?/t/)[^/\s]+", r"\1***", re.sub(r"(://)[^/@\s]+@", r"\1***@", line))
 
 
 def conda_problem(line: str) -> str:
@@ -201,6 +220,8 @@ def conda_problem(line: str) -> str:
     if problem:
         return problem
     text = line.strip()
+    if conda_package(text) is not None:
+        return ""
     if re.search(r"(?:^|\s)--?[A-Za-z]", re.sub(r"^-c\s+", "", text)):
         return "holds an option; a conda dependency is a name with a version"
     if _CONDA.fullmatch(text) is None:
@@ -210,11 +231,19 @@ def conda_problem(line: str) -> str:
 
 def parse_conda(line: str) -> CondaDependency:
     """Take a line apart that `conda_problem` finds nothing against."""
+    if conda_package(line) is not None:
+        return CondaDependency(line.strip(), "", "")
     match = _CONDA.fullmatch(line.strip())
     assert match is not None, line
     return CondaDependency(
         match.group("name").lower(), match.group("channel") or "", (match.group("rest") or "").strip()
     )
+
+
+def conda_package(line: str) -> Optional[CondaPackage]:
+    """The package that a line gives by its address (`https://…/linux-64/NAME-VERSION-BUILD.conda#SHA256`), if it does."""
+    match = _CONDA_PACKAGE.fullmatch(line.strip())
+    return CondaPackage(**{k: v or "" for k, v in match.groupdict().items()}) if match else None
 
 
 def first_problem(kind: str, lines: Iterable[Any], problem_of: Callable[[Any], str]) -> str:

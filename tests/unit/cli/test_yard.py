@@ -121,6 +121,7 @@ def test_doctor_works_with_the_yard_down(modelyard: Callable, monkeypatch: pytes
     assert done.code == 0, done.out
     assert found["python"]["state"] == "ok"
     assert found["uv"]["state"] == "ok"
+    assert found["py-rattler"]["state"] == "ok"
     assert found["yard"]["next"] == "modelyard up --detach"
 
 

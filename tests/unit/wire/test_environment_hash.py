@@ -60,6 +60,8 @@ def test_the_hash_is_the_same_in_every_release() -> None:
         (_conda("numpy", dependencys=[]), "dependencys"),
         (_conda("numpy", channels="conda-forge"), "list"),
         (_conda("numpy", channels=["a b"]), "channel"),
+        (_conda("numpy", "https://x.org/c/noarch/six-1-0.conda"), "all of them"),
+        (_conda("https://x.org/c/noarch/six-1-0.conda; id"), "not a conda dependency"),
         (_conda(3.8), "not text"),
         (_of(conda={"dependencies": "numpy"}), "list"),
         (_of(conda={}, requirements=[]), "not both"),
@@ -73,6 +75,28 @@ def test_what_nobody_should_build_is_named(spec: EnvironmentSpec, word: str) -> 
 
 def test_a_pip_option_in_a_pip_section_is_in_its_own_place() -> None:
     assert spec_problem(_conda("python=3.8", {"pip": ["--extra-index-url https://x/simple", "six"]})) == ""
+
+
+def test_channels_may_be_names_addresses_and_absolute_directories() -> None:
+    channels = ["conda-forge", "https://x.org/c", "file:///srv/c", "/srv/c"]
+    assert spec_problem(_conda("numpy", channels=channels)) == ""
+
+
+def test_pinning_to_conda_packages_keeps_their_addresses_and_hashes() -> None:
+    conda = [
+        f"https://x.org/c/linux-64/Python-3.8.20-h1_0_cpython.conda#sha256:{'ab' * 32}",
+        "file:///srv/my-chan/noarch/r-a.b-1.0_2-r41_0.tar.bz2",
+    ]
+    again = pinned(
+        _conda("python=3.8", "r-a.b", {"pip": ["--pre", "six"]}, channels=["x"]),
+        [*conda, "six==1.16.0"],
+        "3.8.20",
+    )
+    assert again.python.conda == {"dependencies": [*conda, {"pip": ["six==1.16.0"]}]}
+    assert again.python.pip_options == ["--pre"]
+    assert spec_problem(again) == ""
+    other = _conda(conda[0].replace("Python", "python"), conda[1], {"pip": ["six==1.16.0"]})
+    assert content_hash(other) != content_hash(again)
 
 
 def test_pinning_keeps_python_and_options_and_replaces_the_packages() -> None:

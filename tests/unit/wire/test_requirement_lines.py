@@ -78,6 +78,10 @@ def test_passwords_in_addresses_are_not_shown() -> None:
         lines.without_secrets("--index-url https://me:secret@host/simple")
         == "--index-url https://***@host/simple"
     )
+    assert (
+        lines.without_secrets("Channel https://host/conda/t/token-12/mine")
+        == "Channel https://host/conda/t/***/mine"
+    )
 
 
 @given(st.text(max_size=60))

@@ -7,17 +7,19 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from modelyard.node.environments import era, interpreters, marker, pip_settings
+from modelyard.node.environments import conda, era, interpreters, marker, pip_settings
 from modelyard.node.environments.build_log import BuildLock, follow
+from modelyard.node.environments.channels import Channel, Channels
 from modelyard.node.environments.interpreters import Interpreter, NoInterpreter
 from modelyard.node.environments.marker import Marker
-from modelyard.node.environments.requirements import CannotMap, plan
+from modelyard.node.environments.requirements import CannotMap, Plan, plan
 from modelyard.node.environments.user_managed import Interpreters, Unusable
 from modelyard.wire import environment_hash
 from modelyard.wire import requirement_lines as lines
+from modelyard.wire.environment_hash import parts
 from modelyard.wire.environments import EnvironmentSpec
 
 _MOST_WORDS = 60  # lines of the resolver's output that a failure quotes
@@ -31,7 +33,8 @@ class BuildFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class BuiltEnvironment:
-    """Ready to run in. `lock`: the exact packages, `name==version` each; `notes`: what a person should know."""
+    """Ready to run in. `lock`: the exact packages, `name==version` or the address of a conda package each; `notes`:
+    what a person should know."""
 
     interpreter: str
     variables: dict[str, str]
@@ -42,13 +45,14 @@ class BuiltEnvironment:
 
 
 class Builder:
-    """The environments under one directory: `<hash>/` with its marker `<hash>.json`, log, requirements and lock file.
+    """The environments under one directory: `<hash>/` with its marker `<hash>.json`, log, requests and lock file.
 
     Any number of threads and processes may use the same directory.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, channels: Channels | None = None) -> None:
         self._root = root
+        self._channels = channels or Channels()
         root.mkdir(parents=True, exist_ok=True)
         self._interpreters = Interpreters(root)
 
@@ -101,7 +105,7 @@ class Builder:
                 return ready
             failed.unlink(missing_ok=True)
             try:
-                return _Build(self._root, digest, spec, lock, log).run()
+                return _Build(self._root, digest, spec, self._channels, lock, log).run()
             except BuildFailed as error:
                 failed.write_text(str(error), "utf-8")
                 raise
@@ -118,10 +122,13 @@ def _built(ready: Marker, spec: EnvironmentSpec, digest: str) -> BuiltEnvironmen
 class _Build:
     """One build, by the holder of the lock."""
 
-    def __init__(self, root: Path, digest: str, spec: EnvironmentSpec, lock: BuildLock, log: Log) -> None:
+    def __init__(
+        self, root: Path, digest: str, spec: EnvironmentSpec, channels: Channels, lock: BuildLock, log: Log
+    ) -> None:
         self._root = root
         self._digest = digest
         self._spec = spec
+        self._channels = channels
         self._lock = lock
         self._log = log
         self._directory = root / digest
@@ -152,33 +159,69 @@ class _Build:
         shutil.rmtree(self._directory, ignore_errors=True)  # what a build that was killed has left
         name = self._spec.name or "(not named)"
         self._say(f"Building environment {name}, content {self._digest[:12]}.")
-        wanted = plan(self._spec)
-        for note in wanted.notes:
-            self._say(note)
-        chosen, notes = interpreters.choose(wanted.python, wanted.needs_sdk)
-        uv = interpreters.real_uv()
-        in_file, arguments = _options(wanted.options)
-        file = self._written([*in_file, *wanted.requirements])
-        if not interpreters.is_chosen(wanted.python):
-            chosen = self._of_the_age(uv, wanted.requirements, file, arguments, chosen, notes)
+        channels, why = conda.route(parts(self._spec.python), self._channels)
+        wanted = plan(self._spec, from_channels=channels is not None)
+        notes = [why, *wanted.notes] if why else list(wanted.notes)
         for note in notes:
             self._say(note)
+        uv = interpreters.real_uv()
+        in_file, arguments = _options(wanted.options)
+        file = self._written("requirements.txt", "\n".join([*in_file, *wanted.requirements]) + "\n")
+        lock: list[str] = []
+        if channels is None:
+            chosen = self._make_venv(uv, wanted, file, arguments, notes)
+        else:
+            chosen, lock = self._make_prefix(wanted, channels, notes)
         if chosen.version < interpreters.OLDEST_FOR_SDK:
             notes.append(f"modelyard and azureml can't be imported by Python {chosen.text}; they need 3.7.")
             self._say(notes[-1])
+        if wanted.requirements:
+            before = self._frozen(uv) if lock else []
+            self._install(uv, file, arguments, chosen)
+            lock += [line for line in self._frozen(uv) if line not in before]
+        return Marker(str(self._python), chosen.text, lock, notes)
+
+    def _make_venv(
+        self, uv: str, wanted: Plan, file: Path, arguments: list[str], notes: list[str]
+    ) -> Interpreter:
+        chosen, changes = interpreters.choose(wanted.python, wanted.needs_sdk)
+        if not interpreters.is_chosen(wanted.python):
+            chosen = self._of_the_age(uv, wanted.requirements, file, arguments, chosen, changes)
+        for note in changes:
+            self._say(note)
+        notes += changes
         self._say(f"Python {chosen.text} ({chosen.path}).")
         self._run([uv, "venv", "--quiet", "--no-project", "--python", chosen.path, str(self._directory)])
-        lock: list[str] = []
-        if wanted.requirements:
-            self._install(uv, file, arguments, chosen)
-            lock = self._frozen(uv)
-        return Marker(str(self._python), chosen.text, lock, wanted.notes + notes)
+        return chosen
 
-    def _written(self, content: list[str]) -> Path:
-        file = self._root / f"{self._digest}.requirements.txt"
+    def _make_prefix(
+        self, wanted: Plan, channels: list[Channel], notes: list[str]
+    ) -> tuple[Interpreter, list[str]]:
+        """Install what comes from conda channels, Python among it; the interpreter, and the exact packages."""
+        python, note = interpreters.for_sdk(wanted.python, wanted.needs_sdk)
+        if note:
+            notes.append(note)
+            self._say(note)
+        request = conda.request(replace(wanted, python=python), channels, self._directory)
+        # It is the agent's Python that runs this installer, with the agent's modules.
+        self._run(
+            conda.command(self._written("conda.json", request)), PYTHONPATH=os.environ.get("PYTHONPATH", "")
+        )
+        version, lock = conda.contents(self._directory)
+        if not version or not self._python.exists():
+            raise BuildFailed(
+                "The conda packages bring no Python, so nothing could run with them. Name python too."
+            )
+        began = time.monotonic()
+        self._compile()
+        self._say(f"Byte-compiled the conda packages in {time.monotonic() - began:.1f} s.")
+        return Interpreter(str(self._python), interpreters.parsed(version)), lock
+
+    def _written(self, suffix: str, content: str) -> Path:
+        file = self._root / f"{self._digest}.{suffix}"
         # In a file of our own rather than as arguments: an address may hold a password, and arguments are public.
         with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
-            out.write("\n".join(content) + "\n")
+            out.write(content)
         return file
 
     def _of_the_age(
@@ -208,11 +251,15 @@ class _Build:
         compiling = ["--compile-bytecode"] if uv_compiles else []
         self._run([uv, "pip", "install", "--python", python, *arguments, *compiling, "-r", str(file)])
         if not uv_compiles:
-            command = [python, "-m", "compileall", "-q", "-q", str(self._directory / "lib")]
-            # A file that does not compile (some packages carry templates) is no fault of the environment.
-            subprocess.run(
-                command, env=_environment(), check=False, capture_output=True, pass_fds=(self._lock.fd,)
-            )
+            self._compile()
+
+    def _compile(self) -> None:
+        command = [str(self._python), "-m", "compileall", "-q", "-q", "-j", "0", str(self._directory / "lib")]
+        # A file that does not compile (some packages carry templates) is no fault of the environment.
+        subprocess.run(
+            command, env=_environment(), check=False, capture_output=True, stdin=subprocess.DEVNULL,
+            pass_fds=(self._lock.fd,),
+        )  # fmt: skip
 
     def _frozen(self, uv: str) -> list[str]:
         command = [uv, "pip", "freeze", "--python", str(self._python), "--color", "never"]
@@ -224,12 +271,13 @@ class _Build:
             raise BuildFailed(f"What was installed can't be listed: {said.stderr.strip()}")
         return said.stdout.split("\n")[:-1]
 
-    def _run(self, command: list[str]) -> None:
+    def _run(self, command: list[str], **variables: str) -> None:
         """Run an installer, passing on its words as they come. Raises BuildFailed with them if it fails."""
         words: list[str] = []
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=_environment(),
-            cwd=self._root, pass_fds=(self._lock.fd,),  # see BuildLock: an orphan installer still holds it
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            env={**_environment(), **variables}, cwd=self._root,
+            pass_fds=(self._lock.fd,),  # see BuildLock: an orphan installer still holds it
         ) as process:  # fmt: skip
             try:
                 assert process.stdout is not None
@@ -268,7 +316,7 @@ def _options(options: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _environment() -> dict[str, str]:
-    """What uv gets: this machine's settings, none of what belongs to the Python that runs the agent."""
+    """What an installer gets: this machine's settings, none of what belongs to the Python that runs the agent."""
     dropped = (
         "PYTHONDONTWRITEBYTECODE",
         "VIRTUAL_ENV",
@@ -297,5 +345,5 @@ def _failure(words: list[str], code: int) -> str:
     return (
         f"The environment can't be built:\n{said}"
         if said
-        else f"The environment can't be built: uv ended with code {code}."
+        else f"The environment can't be built: its installer ended with code {code}."
     )

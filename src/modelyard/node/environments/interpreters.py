@@ -14,6 +14,7 @@ from pathlib import Path
 # What v1's CondaDependencies wrote when nobody chose a version: in 2020, and in its last releases.
 V1_DEFAULTS = ("3.6.2", "3.8.13")
 OLDEST_FOR_SDK = (3, 7)
+_EXACT = re.compile(r"={0,2}\s*(\d+)\.(\d+)(?:\.(\d+))?(?:\.\*)?(?:=\w+)?")
 
 _Version = tuple[int, ...]
 
@@ -30,6 +31,11 @@ class Interpreter:
     @property
     def text(self) -> str:
         return ".".join(map(str, self.version))
+
+
+def parsed(version: str) -> _Version:
+    """`3.8.20` or `3.14.0rc2` as numbers."""
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
 def own() -> Interpreter:
@@ -98,11 +104,23 @@ def _ask(path: str) -> _Version | None:
 
 def is_chosen(request: str) -> bool:
     """Whether a person has asked for a version, as far as one can tell."""
-    return _says_something(request) and request.strip("= ") not in V1_DEFAULTS
+    return says_something(request) and request.strip("= ") not in V1_DEFAULTS
 
 
-def _says_something(request: str) -> bool:
+def says_something(request: str) -> bool:
+    """Whether a request leaves any Python 3 out."""
     return request.strip("=* ") not in ("", "3")
+
+
+def for_sdk(request: str, needs_sdk: bool) -> tuple[str, str]:
+    """The version to look for, and a note where that is not the one asked for, as scripts couldn't import the SDK there."""
+    exact = _EXACT.fullmatch(request.strip())
+    if exact is None or not needs_sdk or (int(exact.group(1)), int(exact.group(2))) >= OLDEST_FOR_SDK:
+        return request.strip(), ""
+    return "=3.7", (
+        f"Python {exact.group(1)}.{exact.group(2)} was asked for, but scripts that import azureml need 3.7 or newer here; "
+        "taking 3.7."
+    )
 
 
 def choose(
@@ -115,19 +133,16 @@ def choose(
     """
     notes: list[str] = []
     wanted = request.strip()
-    if not _says_something(wanted):
+    if not says_something(wanted):
         return own(), notes
     every = installed() if found is None else found
-    exact = re.fullmatch(r"={0,2}\s*(\d+)\.(\d+)(?:\.(\d+))?(?:\.\*)?(?:=\w+)?", wanted)
+    wanted, note = for_sdk(wanted, needs_sdk)
+    notes += [note] if note else []
+    exact = _EXACT.fullmatch(wanted)
     if exact is None:
         return _in_range(wanted, every), notes
     major, minor = int(exact.group(1)), int(exact.group(2))
     patch = exact.group(3)
-    if (major, minor) < OLDEST_FOR_SDK and needs_sdk:
-        notes.append(
-            f"Python {major}.{minor} was asked for, but scripts that import azureml need 3.7 or newer here; taking 3.7."
-        )
-        major, minor, patch = 3, 7, None
     same = [i for i in every if i.version[:2] == (major, minor)]
     if same:
         return _nearest_patch(same, patch, notes), notes

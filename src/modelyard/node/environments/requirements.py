@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from modelyard.node.environments.conda_names import DROPPED, RENAMED, RENAMED_ON_PYPI
 from modelyard.wire import requirement_lines as lines
-from modelyard.wire.environment_hash import parts
+from modelyard.wire.environment_hash import Parts, parts
 from modelyard.wire.environments import EnvironmentSpec
 
 # What an azureml package brought along that scripts import without naming it.
@@ -27,28 +27,35 @@ class CannotMap(ValueError):
 class Plan:
     """What is to be installed. `python`: the version asked for; `needs_sdk`: a script will import azureml.
 
-    `notes` are lines for the build log.
+    `conda`: what is taken from conda channels, empty where none are used; `requirements` are pip's. `notes` are lines
+    for the build log.
     """
 
     python: str
+    conda: list[str]
     requirements: list[str]
     options: list[str]
     needs_sdk: bool
     notes: list[str] = field(default_factory=list)
 
 
-def plan(spec: EnvironmentSpec) -> Plan:
-    """Raises CannotMap for a line that can't be said to pip."""
+def needs_sdk(taken: Parts) -> bool:
+    """Whether an azureml package is named, so that a script will import it."""
+    names = [lines.parse_requirement(line).name for line in taken.pip]
+    return any(_is_ours(name) for name in names + [lines.parse_conda(line).name for line in taken.conda])
+
+
+def plan(spec: EnvironmentSpec, from_channels: bool = False) -> Plan:
+    """`from_channels`: conda packages stay conda packages. Otherwise raises CannotMap for a line that can't be said to
+    pip."""
     taken = parts(spec.python)
     notes: list[str] = []
+    conda: list[str] = []
     wanted: list[str] = []
-    needs_sdk = False
-    if taken.channels and taken.conda:
-        notes.append(
-            f"conda channels ({', '.join(taken.channels)}) are not used: conda packages are taken from the Python index "
-            "under the names they have there."
-        )
     for line in taken.conda:
+        if from_channels and not _is_ours(lines.parse_conda(line).name):
+            conda.append(line)
+            continue
         requirement = _from_conda(line, notes)
         if requirement is not None:
             wanted.append(requirement)
@@ -57,15 +64,18 @@ def plan(spec: EnvironmentSpec) -> Plan:
     kept: list[str] = []
     for line in wanted:
         requirement_ = lines.parse_requirement(line)
-        if _OURS.fullmatch(requirement_.name) or requirement_.name in _OURS_TOO:
-            needs_sdk = True
+        if _is_ours(requirement_.name):
             kept += _instead_of(requirement_, notes)
         else:
             kept.append(line)
     for option in taken.options:
         notes.append(f"pip option: {lines.without_secrets(option.strip())}")
     notes += _not_used(spec)
-    return Plan(taken.python, list(dict.fromkeys(kept)), list(taken.options), needs_sdk, notes)
+    return Plan(taken.python, conda, list(dict.fromkeys(kept)), list(taken.options), needs_sdk(taken), notes)
+
+
+def _is_ours(name: str) -> bool:
+    return _OURS.fullmatch(name) is not None or name in _OURS_TOO
 
 
 def _renamed(line: str, notes: list[str]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from conda_channel import CondaChannel
 
 from modelyard.wire.environments import EnvironmentSpec, PythonSpec
 
@@ -95,3 +96,15 @@ def began(tmp_path: Path) -> Callable[[], int]:
     """How many builds of `slow` have begun."""
     file = tmp_path / "began"
     return lambda: file.stat().st_size if file.exists() else 0
+
+
+@pytest.fixture
+def channel(tmp_path: Path, packages: Packages, monkeypatch: pytest.MonkeyPatch) -> CondaChannel:
+    """A channel with a `python`, `alpha` 1.0, and `beta` 1.5 that it needs."""
+    monkeypatch.setenv("RATTLER_CACHE_DIR", str(tmp_path / "rattler-cache"))
+    made = CondaChannel(tmp_path / "channel")
+    made.python()
+    made.module("beta", "1.5")
+    made.module("alpha", requires="beta >=1")
+    made.index()
+    return made

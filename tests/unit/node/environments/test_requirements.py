@@ -54,11 +54,6 @@ def test_each_change_is_said_on_a_line_of_its_own() -> None:
     assert any("scikit-learn" in note for note in notes)
 
 
-def test_channels_are_said_not_to_be_used() -> None:
-    conda = {"channels": ["conda-forge"], "dependencies": ["numpy"]}
-    assert any("conda-forge" in n for n in plan(EnvironmentSpec(python=PythonSpec(conda=conda))).notes)
-
-
 @pytest.mark.parametrize("line", ["numpy=1.18|1.19", "numpy[build='x', channel='y']"])
 def test_what_pip_cannot_say_is_an_error_that_names_the_line(line: str) -> None:
     with pytest.raises(CannotMap, match="numpy"):
@@ -80,6 +75,13 @@ def test_what_came_along_with_an_azureml_package_is_installed() -> None:
     assert _plan({"pip": ["azureml-defaults>=1.0.45"]}).requirements == ["inference-schema"]
     assert _plan({"pip": ["azureml-dataset-runtime[pandas,fuse]~=1.12"]}).requirements == ["pandas"]
     assert any("mlflow-skinny" in note for note in _plan({"pip": ["azureml-mlflow"]}).notes)
+
+
+def test_conda_packages_stay_as_they_are_written_where_channels_are_used() -> None:
+    conda = {"dependencies": ["pytorch=1.6", "mkl", "azureml-core", {"pip": ["azureml-defaults", "six"]}]}
+    made = plan(EnvironmentSpec(python=PythonSpec(conda=conda)), from_channels=True)
+    assert (made.conda, made.requirements) == (["pytorch=1.6", "mkl"], ["inference-schema", "six"])
+    assert made.needs_sdk
 
 
 def test_options_stay_options_and_python_is_taken_out() -> None:

@@ -1,0 +1,124 @@
+"""Environments from conda channels, as py-rattler installs them: when, from where, and what is in one afterwards."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+
+from modelyard.node.environments import interpreters
+from modelyard.node.environments.channels import DEFAULT, Channel, Channels, resolve
+from modelyard.node.environments.requirements import CannotMap, Plan, needs_sdk
+from modelyard.wire import requirement_lines as lines
+from modelyard.wire.environment_hash import Parts, is_conda_lock
+
+INSTALL = "pip install 'modelyard[conda]'"
+_SUBDIRS = re.compile(r"noarch|(?:linux|osx|win|emscripten|wasi|freebsd|zos)-\w+")
+
+
+def is_installed() -> bool:
+    """Whether py-rattler is there, without importing it: it has 80 MB."""
+    return importlib.util.find_spec("rattler") is not None
+
+
+def route(taken: Parts, channels: Channels) -> tuple[list[Channel] | None, str]:
+    """The channels that an environment is installed from, or None and why they are not used: a line for the log,
+    empty if nothing asks for a channel.
+
+    Raises CannotMap for a lock of conda packages where py-rattler is missing: nothing else can install it.
+    """
+    if is_conda_lock(taken):
+        if not is_installed():
+            raise CannotMap(
+                f"{lines.without_secrets(taken.conda[0])}: conda packages given by their addresses are installed by "
+                f"py-rattler, which is not installed. Install it where the yard runs: {INSTALL}"
+            )
+        return [], ""
+    packages = [line for line in taken.conda if lines.parse_conda(line).name != "pip"]
+    if not packages and not (taken.channels and _wants_another_python(taken)):
+        return None, ""
+    meant = resolve([*(taken.channels or [DEFAULT]), *_of_lines(taken.conda)], channels.environ)
+    if not is_installed():
+        why = f"py-rattler, which installs from conda channels, is not installed (to have it: {INSTALL})"
+    elif not meant:
+        why = "no channel is named but 'nodefaults'"
+    else:
+        why = channels.complaint(meant)
+    if not why:
+        return meant, ""
+    return None, (
+        f"{why[0].upper()}{why[1:]}. So conda packages are taken from the Python index, under the names they have there."
+    )
+
+
+def _wants_another_python(taken: Parts) -> bool:
+    if not interpreters.is_chosen(taken.python):
+        return False
+    try:
+        interpreters.choose(taken.python, needs_sdk(taken))
+    except interpreters.NoInterpreter:
+        return True
+    return False
+
+
+def _of_lines(conda: list[str]) -> list[str]:
+    named = (lines.parse_conda(line).channel for line in conda)
+    return [_without_subdir(channel) for channel in named if channel]
+
+
+def _without_subdir(channel: str) -> str:
+    front, _, last = channel.rpartition("/")
+    return front if front and _SUBDIRS.fullmatch(last) else channel
+
+
+def request(wanted: Plan, channels: list[Channel], prefix: Path) -> str:
+    """What the installer reads: `conda_install` says how it is made."""
+    packages = [p for p in map(lines.conda_package, wanted.conda) if p is not None]
+    specs = [] if packages else [_match_spec(line, channels) for line in wanted.conda] + _python_specs(wanted)
+    content = {
+        "prefix": str(prefix),
+        "channels": [[c.name, c.address] for c in channels],
+        "packages": [p._asdict() for p in packages],
+        "specs": specs,
+    }
+    return json.dumps(content)
+
+
+def _match_spec(line: str, channels: list[Channel]) -> str:
+    """A dependency as py-rattler reads it: the channel by its address, no spaces round an operator."""
+    text = re.sub(r"\s*=\s*", "=", re.sub(r"^-c\s+", "", line.strip()))
+    channel, named, rest = text.rpartition("::")
+    if not named:
+        return text
+    bare = _without_subdir(channel)
+    address = next(c.address for c in channels if c.name == bare)
+    return f"{address}{channel[len(bare) :]}::{rest}"
+
+
+def _python_specs(wanted: Plan) -> list[str]:
+    asked = wanted.python.strip()
+    specs = []
+    if interpreters.says_something(asked):
+        specs.append(f"python {asked}" if asked[:1].isdigit() else f"python{asked}")
+    if wanted.needs_sdk or not specs:
+        specs.append("python>=" + ".".join(map(str, interpreters.OLDEST_FOR_SDK)))
+    return specs
+
+
+def command(file: Path) -> list[str]:
+    """The installer, for the request in `file`."""
+    return [sys.executable, "-m", "modelyard.node.environments.conda_install", str(file)]
+
+
+def contents(prefix: Path) -> tuple[str, list[str]]:
+    """The version of the Python in a conda prefix (empty: there is none), and its packages by address and hash."""
+    python, lock = "", []
+    for file in sorted((prefix / "conda-meta").glob("*.json")):
+        record = json.loads(file.read_bytes())
+        if record["name"] == "python":
+            python = str(record["version"])
+        digest = record.get("sha256")
+        lock.append(record["url"] + (f"#sha256:{digest}" if digest else ""))
+    return python, lock
