@@ -44,6 +44,7 @@ class Collection:
         self, directory: RunDir, workspace: str, link: Link, patiently: Callable[[Callable[[], None]], None]
     ) -> None:
         self._directory = directory
+        self._real_code = os.path.realpath(directory.code)
         self._workspace = workspace
         self._link = link
         self._patiently = patiently
@@ -69,12 +70,14 @@ class Collection:
             (self._directory.user_logs, "user_logs"),
             (self._directory.node_logs, "azureml-logs"),
         ):
-            if root.is_dir() and not root.is_symlink():
+            if root.is_symlink() and not os.path.realpath(root).startswith(self._real_code + os.sep):
+                self._warn(f"{self._shown(root)} is a link out of the run and was left out")
+            elif root.is_dir():
                 yield from self._walk(root, prefix)
+            elif root.exists():
+                self._warn(f"{self._shown(root)} is not a folder and was left out")
 
     def _walk(self, root: Path, prefix: str) -> Iterator[Found]:
-        real_root = os.path.realpath(self._directory.code)
-
         def unreadable(error: OSError) -> None:
             self._warn(f"{self._shown(Path(error.filename))} was left out: {error.strerror}")
 
@@ -87,17 +90,17 @@ class Collection:
                     )
             for name in sorted(names):
                 source = Path(directory, name)
-                found = self._look(source, f"{prefix}/{source.relative_to(root).as_posix()}", real_root)
+                found = self._look(source, f"{prefix}/{source.relative_to(root).as_posix()}")
                 if found is not None:
                     yield found
 
-    def _look(self, source: Path, path: str, real_root: str) -> Found | None:
+    def _look(self, source: Path, path: str) -> Found | None:
         try:
             path.encode("utf-8")
             status = source.lstat()
             if stat.S_ISLNK(status.st_mode):
                 target = os.path.realpath(source)
-                if not target.startswith(real_root + os.sep):
+                if not target.startswith(self._real_code + os.sep):
                     self._warn(f"{self._shown(source)} is a link out of the run and was left out")
                     return None
                 status = os.stat(target)

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 
 def statuses(yard):
     return [s["status"] for s in yard.statuses]
@@ -259,7 +261,7 @@ def test_a_stale_host_ends_its_script_and_tells_nothing(make_run, small_yard, un
         {"train.py": "import time; print('once', flush=True)\nwhile True: time.sleep(0.05); print('on')"}
     )
     host = run.start()
-    until(lambda: "once" in small_yard.log(), "the script to start")
+    until(lambda: "once" in small_yard.log() and small_yard.status == "Running", "the script to start")
     small_yard.tokens.clear()
     assert host.wait(20) == 0
     assert run.processes() == set()
@@ -295,6 +297,22 @@ def test_links_out_of_the_run_and_odd_files_are_left_out_with_a_warning(make_run
     ]
     warnings = " ".join(small_yard.statuses[-1]["warnings"])
     assert all(name in warnings for name in ("stolen", "pipe", "dir"))
+
+
+@pytest.mark.parametrize(
+    ("script", "kept", "warning"),
+    [
+        ("os.mkdir('mine'); open('mine/a', 'w'); os.symlink('mine', 'outputs')", ["outputs/a"], ""),
+        ("os.symlink('/etc', 'outputs')", [], "code/outputs is a link out of the run and was left out"),
+        ("open('outputs', 'w')", [], "code/outputs is not a folder and was left out"),
+    ],
+)
+def test_a_script_that_replaced_its_outputs_folder_is_told_what_became_of_it(
+    make_run, small_yard, script, kept, warning
+):
+    make_run({"train.py": f"import os; os.rmdir('outputs'); {script}"}).start().wait(20)
+    assert [p for p in small_yard.files if p.startswith("outputs/")] == kept
+    assert warning in " ".join(small_yard.statuses[-1]["warnings"])
 
 
 def test_a_log_that_is_truncated_goes_on_being_sent(make_run, small_yard, until, tmp_path):
