@@ -25,6 +25,8 @@ class LocalWebservice(Webservice):
     STATE_RUNNING = "Healthy"
     STATE_UNKNOWN = "Unknown"
 
+    _has_changed = False  # by this object, and nobody has waited for it yet
+
     def __init__(self, workspace: Any, name: str, must_exist: bool = True) -> None:
         try:
             super().__init__(workspace, name)
@@ -53,6 +55,7 @@ class LocalWebservice(Webservice):
             self._deleted = True
 
     def wait_for_deployment(self, show_output: bool = False, timeout_sec: Optional[float] = None) -> None:
+        self._has_changed = False
         super().wait_for_deployment(show_output, timeout_sec)
 
     def get_logs(self, num_lines: int = 5000, raw: bool = False) -> str:
@@ -62,16 +65,20 @@ class LocalWebservice(Webservice):
     def reload(self, wait: bool = False) -> None:
         """Start it anew with the source directory as it is now, without dropping a request.
 
+        As in v1 the next `run` is answered by the new code, for which it waits.
         On a machine that does not have the source directory the code that was deployed is started anew.
         """
         self.update_deployment_state(must_exist=True)
         spec = service_spec.retake(self.workspace, self._info.spec)
         self._change(spec=spec, reload=True)
+        self._has_changed = True
         if wait:
             self.wait_for_deployment()
 
     def run(self, input_data: Any) -> Any:
-        """Send one request and give its answer, JSON decoded. The key is sent where one is needed."""
+        """Send one request and give its answer, JSON decoded; after a change of this object's, the changed code's."""
+        if self._has_changed and not self._deleted:
+            self.wait_for_deployment()
         return super().run(input_data)
 
     def update(
@@ -94,6 +101,7 @@ class LocalWebservice(Webservice):
                 )
             fields["port"] = deployment_config.port
         self._update(models, inference_config, None, None, None, **fields)
+        self._has_changed = True
         if wait:
             self.wait_for_deployment()
 

@@ -177,6 +177,8 @@ class Webservice:
 
     def run(self, input: Any) -> Any:
         """Send one request and give its answer, JSON decoded. The key is sent where one is needed."""
+        if self._deleted:
+            raise WebserviceException(f"Web service {self.name!r} was deleted.")
         body = scoring_call.encode(input)
         info = self._address()
         if not info.scoring_uri:

@@ -234,6 +234,23 @@ def test_reload_takes_the_source_as_it_is_now(place, up, tmp_path):
     assert (service._info.revision, service.state) == (2, "Healthy")
 
 
+def test_after_a_reload_the_next_run_waits_for_the_new_code(place, up, tmp_path):
+    service = up()
+    service.reload()
+    node = threading.Thread(target=place.work)
+    node.start()
+    assert service.run("1") == {"got": 1}
+    assert (service._info.active_revision, service.state) == (2, "Healthy")
+    node.join()
+
+
+def test_a_service_that_was_deleted_is_not_called(up):
+    service = up()
+    service.delete()
+    with pytest.raises(errors.WebserviceException, match="was deleted"):
+        service.run("1")
+
+
 def test_what_is_updated_changes_and_the_rest_stays(place, up):
     service = up(AksWebservice.deploy_configuration(tags={"a": "1"}, cpu_cores=1))
     service.update(num_replicas=3, tags={"b": "2"}, description="new", cpu_cores=2)
