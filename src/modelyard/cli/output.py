@@ -44,12 +44,19 @@ def print_items(
     from rich.table import Table
     from rich.text import Text
 
+    # A terminal is narrow: columns without a word in them go, and the first one, which people copy, is never broken.
+    filled = [i for i in range(len(columns)) if i == 0 or any(row[i] for row in rows)]
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for title, _ in columns:
-        table.add_column(title, overflow="fold")
+    for i in filled:
+        table.add_column(columns[i][0], overflow="fold", no_wrap=i == 0, min_width=_width(rows, i))
     for row in rows:
-        table.add_row(*(Text(cell, _style(cell)) for cell in row))
+        table.add_row(*(Text(row[i], _style(row[i])) for i in filled))
     Console(highlight=False).print(table)
+
+
+def _width(rows: Sequence[Sequence[str]], column: int) -> int | None:
+    """The first column keeps its whole width, whatever the others need."""
+    return max(len(row[0]) for row in rows) if column == 0 else None
 
 
 def print_record(record: Sequence[tuple[str, Any]], as_json: Any) -> None:

@@ -224,15 +224,15 @@ def test_json_is_alone_on_stdout(filled: Any, modelyard: Callable) -> None:
         assert json.loads(modelyard(*command, "-o", "json").out)
 
 
-def on_a_terminal(*arguments: str) -> str:
-    """What the command shows on stderr when that is a terminal."""
+def on_a_terminal(*arguments: str, stdout: bool = False) -> str:
+    """What the command shows on a terminal of 80 columns: on stderr, or on stdout."""
     controller, terminal = os.openpty()
     with open(controller, "rb", buffering=0) as shown:
         process = subprocess.Popen(
             [sys.executable, "-m", "modelyard", *arguments],
-            stdout=subprocess.DEVNULL,
-            stderr=terminal,
-            env={**os.environ, "TERM": "xterm"},
+            stdout=terminal if stdout else subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL if stdout else terminal,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
         )
         os.close(terminal)
         pieces = []
@@ -268,3 +268,13 @@ def test_a_snapshot_is_not_written_through_a_link_that_leads_outside(
     assert done.code == 1
     assert "leads outside" in done.err
     assert not list((tmp_path / "outside").iterdir())
+
+
+def test_what_people_copy_from_a_table_is_whole_on_a_narrow_terminal(
+    filled: Any, modelyard: Callable
+) -> None:
+    modelyard("run", "submit", "train.py", "-e", "an-experiment-with-quite-a-long-name")
+    runs = modelyard("run", "list", "-o", "json").json
+    shown = on_a_terminal("run", "list", stdout=True)
+    assert all(run["id"] in shown for run in runs)
+    assert "TAGS" not in shown  # nothing would be in it
