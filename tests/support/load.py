@@ -140,9 +140,11 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def kill(pid: int) -> None:
+    """SIGKILL, and wait until the process is gone: on a busy machine it still looks alive for a moment."""
     if pid > 1:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: is_gone(pid), f"process {pid} to be gone", 30)
 
 
 def is_gone(pid: int) -> bool:
