@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from services import SERVICES, wait_until
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # start times are part of what is tested
@@ -22,6 +23,15 @@ for _name in [n for n in os.environ if n.startswith(("MODELYARD_", "AZUREML_"))]
 os.environ["CONDA_OFFLINE"] = (
     "1"  # conda's own setting: no specification in a test asks a channel of the network
 )
+
+# No test measures time, and what is red in continuous integration must be red again on the next try.
+settings.register_profile(
+    "suite",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
+settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -53,7 +53,7 @@ def configurations(draw: st.DrawFn) -> RunConfiguration:
     return made
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(configurations())
 def test_a_configuration_reads_back_as_it_was_saved(made: RunConfiguration) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -159,7 +159,7 @@ LINES = st.lists(st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map("
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(top=LINES, below=LINES)
 def test_any_ignore_rules_mean_what_git_means(
     tmp_path_factory: pytest.TempPathFactory, top: str, below: str

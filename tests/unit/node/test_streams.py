@@ -79,7 +79,7 @@ def test_a_yard_that_is_away_leaves_the_stream_as_it_was(small_yard, link, tmp_p
     assert small_yard.streams[KEY] == b"one"
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(["write", "pump", "away", "restart"]), max_size=25))
 def test_whatever_happens_the_yard_holds_a_prefix_and_in_the_end_all(small_yard, link, tmp_path, steps):
     file = tmp_path / "a.log"

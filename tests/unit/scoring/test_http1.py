@@ -142,7 +142,7 @@ def with_h11(data: bytes) -> tuple[bytes, bytes, dict[bytes, bytes], bytes]:
             raise AssertionError(event)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     start=STARTS,
     lines=st.lists(LINES, max_size=5),
@@ -172,14 +172,14 @@ def test_whatever_is_read_h11_reads_the_same(
     assert ours.body == their_body
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.binary(max_size=400), step=st.integers(1, 50))
 def test_noise_is_refused_or_waited_on_but_never_breaks_the_reader(data: bytes, step: int) -> None:
     with contextlib.suppress(Refused):  # anything else would end the replica's loop
         read(data, step)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     bodies=st.lists(st.binary(max_size=300), min_size=1, max_size=4), step=st.integers(1, 200), data=st.data()
 )

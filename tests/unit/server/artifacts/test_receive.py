@@ -43,14 +43,14 @@ def _cut(body: bytes, cuts: list[int]) -> list[bytes]:
     return [body[a:b] for a, b in itertools.pairwise(edges)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_bodies, st.lists(st.integers(0, 10_000), max_size=8))
 def test_frames_read_the_same_however_the_body_is_cut(contents: list[bytes], cuts: list[int]) -> None:
     body = b"".join(frame(c) for c in contents)
     assert _staged(_cut(body, cuts)) == {sha256(c): c for c in contents}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.binary(min_size=1, max_size=300), st.integers(1, 10_000))
 def test_a_body_that_ends_early_is_refused(content: bytes, missing: int) -> None:
     body = frame(b"whole") + frame(content)
@@ -59,7 +59,7 @@ def test_a_body_that_ends_early_is_refused(content: bytes, missing: int) -> None
         _staged([short])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.binary(max_size=300), st.binary(max_size=300))
 def test_bytes_that_are_not_the_hash_are_refused(said: bytes, sent: bytes) -> None:
     if said != sent:
@@ -69,7 +69,7 @@ def test_bytes_that_are_not_the_hash_are_refused(said: bytes, sent: bytes) -> No
         assert caught.value.extra["found"] == sha256(sent)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(min_size=1, max_size=400))
 def test_arbitrary_bytes_are_refused_or_empty(body: bytes) -> None:
     with pytest.raises(ProblemError):

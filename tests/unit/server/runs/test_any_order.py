@@ -93,6 +93,4 @@ def test_a_run_goes_only_where_the_lifecycle_lets_it(yard: RunYard) -> None:
     from hypothesis.stateful import run_state_machine_as_test
 
     RunLife.yard = yard
-    run_state_machine_as_test(
-        RunLife, settings=settings(max_examples=8, stateful_step_count=20, deadline=None)
-    )
+    run_state_machine_as_test(RunLife, settings=settings(max_examples=8, stateful_step_count=20))

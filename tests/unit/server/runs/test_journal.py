@@ -178,7 +178,7 @@ _values = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from("ab"), _values), max_size=12), st.data())
 def test_however_a_journal_is_cut_and_sent_again_each_record_counts_once(
     one_yard: RunYard, logged: list[tuple[str, object]], data: st.DataObject
