@@ -106,7 +106,10 @@ def pinned(spec: EnvironmentSpec, lock: Sequence[str], python_version: str = "")
     pip = [line for line in lock if not lines.conda_package(line)]
     if conda:
         dependencies = [*conda, {"pip": pip}] if pip else conda
-        python = PythonSpec(conda={"dependencies": dependencies}, pip_options=taken.options)
+        # Nothing is looked up in the channels any more; a password that one of them needs is there.
+        python = PythonSpec(
+            conda={"channels": taken.channels, "dependencies": dependencies}, pip_options=taken.options
+        )
     else:
         python = PythonSpec(
             requirements=pip, python_version=python_version or taken.python, pip_options=taken.options

@@ -92,7 +92,7 @@ def test_pinning_to_conda_packages_keeps_their_addresses_and_hashes() -> None:
         [*conda, "six==1.16.0"],
         "3.8.20",
     )
-    assert again.python.conda == {"dependencies": [*conda, {"pip": ["six==1.16.0"]}]}
+    assert again.python.conda == {"channels": ["x"], "dependencies": [*conda, {"pip": ["six==1.16.0"]}]}
     assert again.python.pip_options == ["--pre"]
     assert spec_problem(again) == ""
     other = _conda(conda[0].replace("Python", "python"), conda[1], {"pip": ["six==1.16.0"]})

@@ -35,7 +35,7 @@ def route(taken: Parts, channels: Channels) -> tuple[list[Channel] | None, str]:
                 f"{lines.without_secrets(taken.conda[0])}: conda packages given by their addresses are installed by "
                 f"py-rattler, which is not installed. Install it where the yard runs: {INSTALL}"
             )
-        return [], ""
+        return resolve(taken.channels, channels.environ), ""
     packages = [line for line in taken.conda if lines.parse_conda(line).name != "pip"]
     if not packages and not (taken.channels and _wants_another_python(taken)):
         return None, ""
@@ -80,10 +80,19 @@ def request(wanted: Plan, channels: list[Channel], prefix: Path) -> str:
     content = {
         "prefix": str(prefix),
         "channels": [[c.name, c.address] for c in channels],
-        "packages": [p._asdict() for p in packages],
+        "packages": [{**p._asdict(), "url": _with_secrets(p.url, channels)} for p in packages],
         "specs": specs,
     }
     return json.dumps(content)
+
+
+def _with_secrets(url: str, channels: list[Channel]) -> str:
+    """A lock has no password and no token in it: these are in the specification's channels."""
+    for channel in channels:
+        shown = lines.without_secrets(channel.address + "/")
+        if url.startswith(shown):
+            return f"{channel.address}/{url[len(shown) :]}"
+    return url
 
 
 def _match_spec(line: str, channels: list[Channel]) -> str:
@@ -120,5 +129,5 @@ def contents(prefix: Path) -> tuple[str, list[str]]:
         if record["name"] == "python":
             python = str(record["version"])
         digest = record.get("sha256")
-        lock.append(record["url"] + (f"#sha256:{digest}" if digest else ""))
+        lock.append(lines.without_secrets(record["url"]) + (f"#sha256:{digest}" if digest else ""))
     return python, lock

@@ -79,9 +79,10 @@ async def _install(wanted: dict[str, Any]) -> None:
         reporter=_Told(),  # type: ignore[abstract]  # the protocol has defaults for the rest
     )  # fmt: skip
     print(f"Installed {len(records)} conda packages in {time.monotonic() - began:.1f} s")
+    names = {address: f" ({name})" for name, address in wanted["channels"]}
     for record in sorted(records, key=lambda r: r.name.normalized):
-        where = str(record.channel or "").rstrip("/").rpartition("/")[2]
-        print(f" + {record.name.normalized}=={record.version} {record.build} ({where})")
+        where = names.get(str(record.channel or "").rstrip("/"), "")
+        print(f" + {record.name.normalized}=={record.version} {record.build}{where}")
 
 
 async def _solve(wanted: dict[str, Any], client: Client, cache: Path) -> list[RepoDataRecord]:
@@ -147,7 +148,7 @@ class _Told(InstallerReporter):
         return len(self._names) - 1
 
     def on_download_start(self, cache_entry: int) -> int:
-        print(f"Downloading {self._names[cache_entry]}")
+        sys.stdout.write(f"Downloading {self._names[cache_entry]}\n")  # at once, as several threads come here
         return cache_entry
 
 

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -299,9 +303,7 @@ def test_a_build_that_was_killed_is_done_again(
     assert _said_by(built.interpreter, "import alpha, slow; print(alpha.version)") == "1.0"
 
 
-def test_a_password_of_a_channel_is_in_no_log_and_in_files_of_the_owner_alone(
-    tmp_path: Path, packages, channel
-) -> None:
+def test_a_password_of_a_channel_is_in_no_log(tmp_path: Path, packages, channel) -> None:
     packages.wheel("beta")
     said: list[str] = []
     address = _closed().replace("://", "://me:secret@") + "/t/token-1234/x"
@@ -309,3 +311,38 @@ def test_a_password_of_a_channel_is_in_no_log_and_in_files_of_the_owner_alone(
     Builder(tmp_path / "environments", Channels({})).ensure(spec, said.append)
     assert any("does not answer" in line for line in said)
     assert not any("secret" in line or "token-1234" in line for line in said)
+
+
+def test_a_channel_with_a_password_is_used_and_used_again_without_the_password_in_the_lock(
+    tmp_path: Path, channel, monkeypatch
+) -> None:
+    expected = "Basic " + base64.b64encode(b"me:secret").decode()
+
+    class Handler(SimpleHTTPRequestHandler):
+        def send_head(self) -> Any:
+            if self.headers.get("Authorization") == expected:
+                return super().send_head()
+            self.send_error(401)
+            return None
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(channel.directory))) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
+        try:
+            host = f"127.0.0.1:{server.server_address[1]}"
+            said: list[str] = []
+            builder = Builder(tmp_path / "environments", Channels({}))
+            spec = _spec([f"http://me:secret@{host}"], "alpha")
+            built = builder.ensure(spec, said.append)
+            monkeypatch.setenv("RATTLER_CACHE_DIR", str(tmp_path / "another-cache"))
+            again = builder.ensure(pinned(spec, built.lock), said.append)
+            with pytest.raises(BuildFailed, match="401"):
+                builder.ensure(_spec([f"http://{host}"], "alpha"), said.append)
+        finally:
+            server.shutdown()
+    assert again.lock == built.lock
+    assert built.lock[0].startswith(f"http://***@{host}/noarch/alpha-1.0-0.tar.bz2#sha256:")
+    assert "Downloading alpha" in said
+    assert not any("secret" in line for line in said)
