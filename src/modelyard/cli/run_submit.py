@@ -58,8 +58,11 @@ def submit(script: str | None, arguments: tuple[str, ...], **options: Any) -> No
     from modelyard.experiment import Experiment
 
     experiment = options["experiment"] or _experiment_name(directory)
+    uploaded: list[str] = []
     with moving(workspace._client, "Sending the source directory"):
-        run = Experiment(workspace, experiment).submit(config, tags=tags)
+        run = Experiment(workspace, experiment).submit(config, tags=tags, show_output=uploaded.append)
+    for line in uploaded:
+        say(line)
     if options["name"]:
         run.display_name = options["name"]
     tell_submitted(run, options["follow"], options["wait"])

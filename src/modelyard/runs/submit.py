@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import sys
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Union
 
 from modelyard import errors, snapshot
 from modelyard.runconfig import RunConfiguration, argument_list
@@ -40,10 +40,10 @@ def submit(
     parent_id: Optional[str] = None,
     display_name: Optional[str] = None,
     description: str = "",
-    show_output: bool = False,
+    show_output: Union[bool, Callable[[str], object]] = False,
     **legacy: Any,
 ) -> RunInfo:
-    """Take a snapshot of the source directory and queue the run.
+    """Take a snapshot of the source directory and queue the run; `show_output` prints what was uploaded, or is told it.
 
     Raises RunConfigurationException, SnapshotException or ExperimentExecutionException before anything is queued.
     """
@@ -59,9 +59,10 @@ def submit(
             f"Script {script!r} is left out of the snapshot by an ignore file in {directory} (.amlignore or .gitignore)."
         )
     if show_output:
-        print(  # noqa: T201  # asked for
-            f"Snapshot of {directory}: {taken.file_count} files, {taken.size_bytes} bytes; uploaded "
-            f"{taken.uploaded_files} files, {taken.uploaded_bytes} bytes."
+        tell = show_output if callable(show_output) else print
+        tell(
+            f"Snapshot of {directory}: {_many(taken.file_count)}, {taken.size_bytes:,} bytes; uploaded "
+            f"{_many(taken.uploaded_files)}, {taken.uploaded_bytes:,} bytes."
         )
     spec = RunSpec(
         script=script,
@@ -94,6 +95,10 @@ def submit(
     if git.get("azureml.git.dirty", "").lower() == "true":
         _keep_changes(scope, info.id, directory)
     return info
+
+
+def _many(files: int) -> str:
+    return "1 file" if files == 1 else f"{files:,} files"
 
 
 def _keep_changes(scope: Scope, run_id: str, directory: str) -> None:

@@ -28,7 +28,8 @@ def filled(served: Any, modelyard: Callable, tmp_path: Path) -> Any:
     (tmp_path / "train.py").write_text("print(1)\n")
     (tmp_path / "model.txt").write_text("a model\n")
     (tmp_path / "requirements.txt").write_text("tabulate\nsix\n")
-    assert modelyard("run", "submit", "train.py", "-e", "forecast").code == 0
+    submitted = modelyard("run", "submit", "train.py", "-e", "forecast")
+    assert (submitted.code, "uploaded 3 files, " in submitted.err) == (0, True)
     assert modelyard("model", "register", "--name", "factor", "--path", "model.txt").code == 0
     assert modelyard("environment", "register", "small", "--requirements", "requirements.txt").code == 0
     return served

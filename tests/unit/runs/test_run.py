@@ -195,7 +195,9 @@ def test_a_submitted_run_records_what_was_asked_for(experiment: Experiment) -> N
     config = ScriptRunConfig(
         ".", script="train.py", arguments=["--alpha", 0.5, True], max_run_duration_seconds=60
     )
-    run = experiment.submit(config, tags={"a": 1})
+    said: list[str] = []
+    run = experiment.submit(config, tags={"a": 1}, show_output=said.append)
+    assert said == [f"Snapshot of {os.getcwd()}: 1 file, 8 bytes; uploaded 1 file, 8 bytes."]
     assert (run.get_status(), run.type, run.tags) == ("Queued", "azureml.scriptrun", {"a": "1"})
     shown = run.get_details()
     definition = shown["runDefinition"]
