@@ -241,3 +241,16 @@ def test_a_start_with_another_store_than_the_last_says_so(own_yard: Any, tmp_pat
     assert f"had database {elsewhere}, now SQLite in the home" in again.stderr
     own_yard.cli("down")
     assert "The last start" not in own_yard.cli("up", "--port", "0", "--detach").stderr
+
+
+def test_a_yard_that_hangs_is_not_called_running(own_yard: Any) -> None:
+    own_yard.up()
+    pid = record(own_yard.home)["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        again = own_yard.cli("up", "--detach", check=False)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert again.returncode == 5
+    assert "does not answer" in again.stderr
+    assert "`modelyard down` ends it" in again.stderr

@@ -13,12 +13,13 @@ from modelyard.workspace import DEFAULT_WORKSPACE, Workspace
 T = TypeVar("T")
 
 _PATIENCE_S = 3.0  # a person waits; `modelyard up` restarts in less
+_TIMEOUT_S = 30.0  # of one answer, from a yard that takes connections and says nothing
 
 
 def client() -> Client:
     """Raises YardUnavailable, saying where it looked."""
     address = discover()
-    return Client(address.url, address.token, patience_s=_PATIENCE_S)
+    return Client(address.url, address.token, timeout_s=_TIMEOUT_S, patience_s=_PATIENCE_S)
 
 
 def open_workspace(name: str | None) -> Workspace:

@@ -21,9 +21,7 @@ def findings() -> Iterator[Finding]:
     try:
         settings, _ = load({})
     except ProblemError as error:
-        yield Finding(
-            "settings", BROKEN, first_line(error), "mend it; `modelyard config show --origin` helps"
-        )
+        yield Finding("settings", BROKEN, first_line(error), "mend it there, and look again")
         return
     yield Finding("settings", OK, f"home {settings.home}")
     yield from _home(settings.home)
@@ -86,12 +84,16 @@ def _database(settings: Any) -> Finding:
         try:
             with db.read() as tx:
                 tx.execute(sa.text("SELECT 1"))
+                if sa.inspect(tx).has_table("alembic_version"):
+                    _check_schema(tx.execute(sa.text("SELECT version_num FROM alembic_version")).scalar())
             return "PostgreSQL answers"
         finally:
             db.close()
 
     mend = "check the URL (modelyard config show --origin) and that the server runs"
-    return checked("database", connect, mend, (sa.exc.SQLAlchemyError, ProblemError, OSError, ImportError))
+    return checked(
+        "database", connect, mend, (sa.exc.SQLAlchemyError, ProblemError, OSError, ImportError, ValueError)
+    )
 
 
 def _look_into(file: Path) -> str:
@@ -100,11 +102,26 @@ def _look_into(file: Path) -> str:
     connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)
     try:
         answer = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if (
+            answer == "ok"
+            and connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
+        ):
+            _check_schema(connection.execute("SELECT max(version_num) FROM alembic_version").fetchone()[0])
     finally:
         connection.close()
     if answer != "ok":
         raise ValueError(f"{file} is damaged: {answer}")
     return f"SQLite, {file.stat().st_size / 1024**2:.1f} MiB, sound"
+
+
+def _check_schema(version: str | None) -> None:
+    """Raises ValueError for a schema that a newer modelyard wrote: schemas count upward."""
+    from modelyard.server.migrations import HEAD
+
+    if version is not None and version > HEAD:
+        raise ValueError(
+            f"a newer modelyard wrote it (schema {version}, this one knows {HEAD}); start that one"
+        )
 
 
 def _blobs(settings: Any) -> Finding:

@@ -174,6 +174,12 @@ def _tell_up(home: Path, url: str, pid: int) -> None:
 
 
 def _tell_running(home: Path, record: Any, flags: dict[str, Any]) -> None:
+    if not _health(record.url):
+        raise Failure(
+            f"A yard is running on {home} (pid {record.pid}), but {record.url} does not answer. Look into "
+            f"{home / 'logs' / 'yard.log'}; `modelyard down` ends it.",
+            UNREACHABLE,
+        )
     port = flags.get("port")
     if port and not record.url.endswith(f":{port}"):
         raise Failure(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -172,3 +174,14 @@ def test_no_form_of_config_shows_a_password(modelyard: Callable, monkeypatch: py
         assert done.code == 0
         assert "s3cret" not in done.out
         assert "db.example" in done.out
+
+
+def test_doctor_finds_a_database_that_a_newer_version_wrote(modelyard: Callable, home: Path) -> None:
+    home.mkdir()
+    with contextlib.closing(sqlite3.connect(home / "yard.db")) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        connection.execute("INSERT INTO alembic_version VALUES ('9999')")
+        connection.commit()
+    found = {f["what"]: f for f in modelyard("doctor", "-o", "json").json}
+    assert found["database"]["state"] == "broken"
+    assert "a newer modelyard wrote it (schema 9999" in found["database"]["detail"]

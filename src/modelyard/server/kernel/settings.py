@@ -115,10 +115,22 @@ def _read(file: Path) -> dict[str, Any]:
         raise Invalid("bad_config_file", f"{file} is not valid TOML: {error}. Mend or remove it.") from error
 
 
+# What a number must be at least; a lease of nought would end every run.
+_LEAST = {"port": 0, "slots": 0, "lease_s": 1.0, "lost_after_s": 1.0}
+_KINDS = {int: "a whole number", float: "a number", str: "a text"}
+
+
 def _coerce(name: str, value: Any, kind: type, origin: str) -> Any:
     try:
-        return kind(value)
-    except (TypeError, ValueError):
+        # TOML has types of its own: what is no number there is none here, and 1.7 slots are not 1.
+        fits = isinstance(value, (str, kind)) or (kind is float and isinstance(value, int))
+        made = kind(value) if fits and not isinstance(value, bool) else None
+    except ValueError:
+        made = None
+    if made is None:
+        raise Invalid("bad_setting", f"Setting {name!r} from {origin} must be {_KINDS[kind]}, got {value!r}.")
+    if not made >= _LEAST.get(name, made):
         raise Invalid(
-            "bad_setting", f"Setting {name!r} from {origin} must be {kind.__name__}, got {value!r}."
-        ) from None
+            "bad_setting", f"Setting {name!r} from {origin} must be {_LEAST[name]:g} or more, got {value!r}."
+        )
+    return made
