@@ -166,7 +166,7 @@ def _conda_problem(conda: Dict[str, Any]) -> str:
         return "channels of a conda specification must be a list."
     for channel in channels:
         if not isinstance(channel, str) or not _CHANNEL.fullmatch(channel):
-            return f"{lines.shown(channel)} can't be the name or address of a conda channel."
+            return f"{lines.shown(channel)} can't be the name, the address or the absolute directory of a conda channel."
     dependencies = conda.get("dependencies") or []
     if not isinstance(dependencies, list):
         return "dependencies of a conda specification must be a list."

@@ -76,14 +76,25 @@ def _without_subdir(channel: str) -> str:
 def request(wanted: Plan, channels: list[Channel], prefix: Path) -> str:
     """What the installer reads: `conda_install` says how it is made."""
     packages = [p for p in map(lines.conda_package, wanted.conda) if p is not None]
-    specs = [] if packages else [_match_spec(line, channels) for line in wanted.conda] + _python_specs(wanted)
     content = {
         "prefix": str(prefix),
         "channels": [[c.name, c.address] for c in channels],
         "packages": [{**p._asdict(), "url": _with_secrets(p.url, channels)} for p in packages],
-        "specs": specs,
+        "attempts": [] if packages else _attempts(wanted, channels),
     }
     return json.dumps(content)
+
+
+def _attempts(wanted: Plan, channels: list[Channel]) -> list[dict[str, object]]:
+    """What is solved for, one after the other until there is a solution. A version of Python that nobody chose gives way
+    at last; and conda's own channel priority lies between the two that py-rattler knows: a channel further down is
+    taken from only where those before it can't serve."""
+    named = [_match_spec(line, channels) for line in wanted.conda]
+    pythons = [_python_specs(wanted.python, wanted.needs_sdk)]
+    if interpreters.says_something(wanted.python) and not interpreters.is_chosen(wanted.python):
+        pythons.append(_python_specs("", wanted.needs_sdk))
+    priorities = [True, False] if len(channels) > 1 else [True]
+    return [{"specs": named + python, "strict": strict} for python in pythons for strict in priorities]
 
 
 def _with_secrets(url: str, channels: list[Channel]) -> str:
@@ -106,12 +117,11 @@ def _match_spec(line: str, channels: list[Channel]) -> str:
     return f"{address}{channel[len(bare) :]}::{rest}"
 
 
-def _python_specs(wanted: Plan) -> list[str]:
-    asked = wanted.python.strip()
+def _python_specs(asked: str, needs_sdk: bool) -> list[str]:
     specs = []
     if interpreters.says_something(asked):
         specs.append(f"python {asked}" if asked[:1].isdigit() else f"python{asked}")
-    if wanted.needs_sdk or not specs:
+    if needs_sdk or not specs:
         specs.append("python>=" + ".".join(map(str, interpreters.OLDEST_FOR_SDK)))
     return specs
 

@@ -1,9 +1,10 @@
 """The installer of conda packages: a program of its own, so that py-rattler's 80 MB stay out of the agent, and what
 it does can be stopped and waited for like uv.
 
-It reads a file `{"prefix", "channels": [[name, address]], "specs": [match specification], "packages": [CondaPackage]}`:
-either the specs are solved against the channels, or exactly those packages are installed. What it does goes to its
-output; a failure ends it with `error: ` and the solver's words, and code 1.
+It reads a file `{"prefix", "channels": [[name, address]], "attempts": [{"specs", "strict"}], "packages": [CondaPackage]}`:
+either the specs of the first attempt that has a solution are installed (`strict`: a package comes from the first channel
+that has it), or exactly those packages. What it does goes to its output; a failure ends it with `error: ` and the
+solver's words, and code 1.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def main(file: str) -> int:
     try:
         asyncio.run(_install(wanted))
     except _FAILURES as error:
-        print(f"error: {error}")
+        print(f"error: {str(error).rstrip()}")
         return 1
     return 0
 
@@ -86,29 +87,34 @@ async def _install(wanted: dict[str, Any]) -> None:
 
 
 async def _solve(wanted: dict[str, Any], client: Client, cache: Path) -> list[RepoDataRecord]:
-    specs = [MatchSpec(text) for text in wanted["specs"]]
     for name, address in wanted["channels"]:
         print(f"Channel {name} ({address})" if name != address else f"Channel {address}")
-    print(f"Solving for {', '.join(wanted['specs'])}")
+    channels = [Channel(address) for _, address in wanted["channels"]]
     gateway = Gateway(cache_dir=cache / "repodata", client=client)
-    # Conda's own rule is between the two: a channel further down is taken from only where those before it can't serve.
-    rules = [ChannelPriority.Strict, ChannelPriority.Disabled]
-    for rule in rules if len(wanted["channels"]) > 1 else rules[:1]:
-        began = time.monotonic()
+    *others, last = wanted["attempts"]
+    for attempt in others:
         try:
-            records = await solve(
-                [Channel(address) for _, address in wanted["channels"]], specs, gateway=gateway,
-                virtual_packages=VirtualPackage.detect(), channel_priority=rule,
-            )  # fmt: skip
+            return await _attempt(attempt, channels, gateway)
         except exceptions.SolverError as error:
-            if rule is rules[-1] or len(wanted["channels"]) == 1:
-                raise
-            print(f"No solution while the first channel that has a package is the only one for it: {error}")
-            print("Solving again with all channels as equals")
-            continue
-        print(f"Solved in {time.monotonic() - began:.1f} s")
-        return records
-    raise AssertionError("the last rule answers or raises")
+            print(f"No solution: {str(error).rstrip()}")
+    return await _attempt(last, channels, gateway)
+
+
+async def _attempt(
+    attempt: dict[str, Any], channels: list[Channel], gateway: Gateway
+) -> list[RepoDataRecord]:
+    began = time.monotonic()
+    print(
+        f"Solving for {', '.join(attempt['specs'])}"
+        + ("" if attempt["strict"] else ", all channels being equal")
+    )
+    records = await solve(
+        channels, [MatchSpec(text) for text in attempt["specs"]], gateway=gateway,
+        virtual_packages=VirtualPackage.detect(),
+        channel_priority=ChannelPriority.Strict if attempt["strict"] else ChannelPriority.Disabled,
+    )  # fmt: skip
+    print(f"Solved in {time.monotonic() - began:.1f} s")
+    return records
 
 
 def _record(package: dict[str, str]) -> RepoDataRecord:
