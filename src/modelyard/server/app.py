@@ -31,6 +31,7 @@ from modelyard.server.kernel.clock import Clock, SystemClock
 from modelyard.server.kernel.db import Database
 from modelyard.server.kernel.errors import ProblemError
 from modelyard.server.kernel.events import Hub
+from modelyard.server.kernel.figures import Traffic
 from modelyard.server.kernel.reconcile import Round
 from modelyard.server.kernel.settings import Settings
 from modelyard.server.kernel.supervisor import Supervisor
@@ -114,9 +115,14 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
         endpoints_api.routes(endpoints),
     ):
         routes += collected.items
-    routes += system.routes(db, supervisor, lambda: openapi.document(routes, VERSION)).items
-    app = _asgi(settings, routes, identity, workspaces, hub, supervisor)
-    return Yard(app, routes, db, supervisor, workspaces, artifacts)
+    routes += system.routes(
+        db,
+        supervisor,
+        lambda: openapi.document(routes, VERSION),
+        lambda: traffic.figures() + compute.figures(),
+    ).items
+    traffic = Traffic(_asgi(settings, routes, identity, workspaces, hub, supervisor))
+    return Yard(traffic, routes, db, supervisor, workspaces, artifacts)
 
 
 def _asgi(

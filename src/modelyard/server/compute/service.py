@@ -14,6 +14,7 @@ from modelyard.server.kernel.clock import Clock
 from modelyard.server.kernel.db import Database, Tx
 from modelyard.server.kernel.errors import Invalid, NotFound
 from modelyard.server.kernel.events import Hub
+from modelyard.server.kernel.figures import Figure
 from modelyard.wire.compute import ComputeTargetInfo, NodePoll, NodeWork
 
 LOCAL = "local"
@@ -96,6 +97,22 @@ class ComputeService:
 
     def targets(self) -> list[ComputeTargetInfo]:
         return [self.target(LOCAL)]
+
+    def figures(self) -> list[Figure]:
+        """How busy each target is, for Prometheus."""
+        targets = self.targets()
+        return [
+            Figure(
+                f"modelyard_compute_{name}", help_, "gauge",
+                [({"compute": target.name}, value(target)) for target in targets],
+            )
+            for name, help_, value in (
+                ("nodes", "Nodes that have been heard of lately.", lambda t: len(t.nodes)),
+                ("slots", "Runs that the target runs at once.", lambda t: t.slots),
+                ("slots_busy", "Runs that it is running.", lambda t: t.slots_busy),
+                ("queued", "Runs that wait for a slot.", lambda t: t.queued),
+            )
+        ]  # fmt: skip
 
     def target(self, name: str) -> ComputeTargetInfo:
         """Raises NotFound naming the targets there are."""

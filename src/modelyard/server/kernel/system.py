@@ -16,6 +16,7 @@ from modelyard.server.kernel import auth
 from modelyard.server.kernel.auth import Kind, Permission
 from modelyard.server.kernel.clock import Clock
 from modelyard.server.kernel.db import Database
+from modelyard.server.kernel.figures import Figure, text
 from modelyard.server.kernel.http import Call, Routes, problem_response
 from modelyard.server.kernel.supervisor import Supervisor
 from modelyard.version import VERSION
@@ -35,7 +36,13 @@ def register_node(db: Database, clock: Clock, node_token: str) -> None:
     )
 
 
-def routes(db: Database, supervisor: Supervisor, openapi: Callable[[], dict[str, Any]]) -> Routes:
+def routes(
+    db: Database,
+    supervisor: Supervisor,
+    openapi: Callable[[], dict[str, Any]],
+    more: Callable[[], list[Figure]] = list,
+) -> Routes:
+    """`more` figures come from the parts that the kernel knows nothing of."""
     r = Routes("system")
 
     @r.get("/health", Permission.PUBLIC, raw="application/json")
@@ -54,35 +61,29 @@ def routes(db: Database, supervisor: Supervisor, openapi: Callable[[], dict[str,
     @r.get("/metrics", Permission.PUBLIC, raw="text/plain")
     def metrics(call: Call) -> Response:
         """The yard's own figures in Prometheus' text format."""
-        return Response(_prometheus(supervisor), media_type="text/plain; version=0.0.4")
+        return Response(text(_own_figures(supervisor) + more()), media_type="text/plain; version=0.0.4")
 
     return r
 
 
-def _prometheus(supervisor: Supervisor) -> str:
-    lines = [
-        "# HELP modelyard_info Version of the yard.",
-        "# TYPE modelyard_info gauge",
-        f'modelyard_info{{version="{VERSION}"}} 1',
-        "# HELP modelyard_threads Threads of the yard's process.",
-        "# TYPE modelyard_threads gauge",
-        f"modelyard_threads {threading.active_count()}",
-    ]
-    for name, help_, kind in (
-        ("rounds", "Rounds a background loop has ended well.", "counter"),
-        ("failures", "Rounds of a background loop that raised.", "counter"),
-        ("last_ok_at", "Unix time at which a loop last ended a round well.", "gauge"),
-    ):
-        suffix = "_total" if kind == "counter" else ""
-        lines += [
-            f"# HELP modelyard_loop_{name}{suffix} {help_}",
-            f"# TYPE modelyard_loop_{name}{suffix} {kind}",
-        ]
-        lines += [
-            f'modelyard_loop_{name}{suffix}{{loop="{state.name}"}} {getattr(state, name)}'
-            for state in supervisor.states.values()
-        ]
-    return "\n".join(lines) + "\n"
+def _own_figures(supervisor: Supervisor) -> list[Figure]:
+    loops = list(supervisor.states.values())
+    return [
+        Figure("modelyard_info", "Version of the yard.", "gauge", [({"version": VERSION}, 1)]),
+        Figure("modelyard_threads", "Threads of the yard's process.", "gauge", [({}, threading.active_count())]),
+        Figure(
+            "modelyard_loop_rounds_total", "Rounds a background loop has ended well.", "counter",
+            [({"loop": loop.name}, loop.rounds) for loop in loops],
+        ),
+        Figure(
+            "modelyard_loop_failures_total", "Rounds of a background loop that raised.", "counter",
+            [({"loop": loop.name}, loop.failures) for loop in loops],
+        ),
+        Figure(
+            "modelyard_loop_last_ok_at", "Unix time at which a loop last ended a round well.", "gauge",
+            [({"loop": loop.name}, loop.last_ok_at) for loop in loops],
+        ),
+    ]  # fmt: skip
 
 
 async def internal_error(request: Request, error: Exception) -> Response:
