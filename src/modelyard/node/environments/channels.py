@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import http.client
 import os
-import ssl
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 DEFAULT = "conda-forge"  # where a specification names none
 _NAMES_AT = "https://conda.anaconda.org"
@@ -114,38 +109,9 @@ class _Question:
             known = any(file.with_name(file.name + suffix).is_file() for suffix in ("", ".zst", ".bz2"))
             self._said = "" if known else f"there is no {file}"
         elif parts.scheme in ("http", "https"):
-            self._said = _ask_over_http(address)
+            # Imported here: an agent that asks no channel need not load TLS.
+            from modelyard.node.environments import channel_over_http
+
+            self._said = channel_over_http.complaint(address, _ANSWER_S)
         else:
             self._said = f"{parts.scheme}:// is not among the addresses that are asked (https, http, file)"
-
-
-def _ask_over_http(address: str) -> str:
-    try:
-        # Closed as soon as it begins to answer: a large channel's repodata has tens of megabytes.
-        with urllib.request.urlopen(_request(address), timeout=_ANSWER_S) as answer:  # noqa: S310  # http or https
-            return "" if answer.read(64).lstrip()[:1] == b"{" else "what it answers with is not repodata"
-    except urllib.error.HTTPError as error:
-        with error:
-            # It asks who is there, and py-rattler may know what to say.
-            return "" if error.code == http.client.UNAUTHORIZED else f"HTTP {error.code} {error.reason}"
-    except urllib.error.URLError as error:
-        return _words(error.reason)
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        return _words(error)
-
-
-def _request(address: str) -> urllib.request.Request:
-    parts = urlsplit(f"{address}/noarch/repodata.json")
-    who, _, host = parts.netloc.rpartition("@")
-    headers = {"User-Agent": "modelyard"}
-    if who:
-        headers["Authorization"] = "Basic " + base64.b64encode(unquote(who).encode()).decode()
-    return urllib.request.Request(urlunsplit(parts._replace(netloc=host)), headers=headers)  # noqa: S310  # as above
-
-
-def _words(error: object) -> str:
-    if isinstance(error, ssl.SSLError):
-        return str(error)
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
