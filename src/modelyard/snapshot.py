@@ -354,6 +354,7 @@ def materialise(client: Client, path: WorkspacePath, entries: List[FileEntry], t
         raise errors.SnapshotException(f"The yard's answer can't be written to {target!r}: {problem}")
     root = os.path.realpath(target)
     made: Set[str] = set()
+    written: Set[int] = set()
     for entry in entries:
         file = os.path.join(root, *entry.path.split("/"))
         folder = os.path.dirname(file)
@@ -365,7 +366,12 @@ def materialise(client: Client, path: WorkspacePath, entries: List[FileEntry], t
                     f"{folder!r} is a symbolic link that leads outside {target!r}; nothing is written through it."
                 )
             made.add(folder)
+        if os.path.exists(file) and os.stat(file).st_ino in written:
+            raise errors.SnapshotException(
+                f"{file!r} is there under a name that differs only in case, which this file system can't tell apart."
+            )
         client.download(path("/blobs/" + entry.hash), file)
+        written.add(os.stat(file).st_ino)
         if entry.executable:
             os.chmod(file, 0o755)  # noqa: S103  # as it was where the snapshot was taken
 

@@ -10,13 +10,17 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from modelyard.node import records
 from modelyard.node.link import Away, Link, workspace_path
 from modelyard.wire import codec
 from modelyard.wire.artifacts import BlobQuery, FileEntry, FileList, SnapshotInfo
 
+T = TypeVar("T")
+
 _AT_ONCE = 4
+_FEW = 200  # files that are copied before a thread for them would have begun
 _READ_BYTES = 1024 * 1024
 _SMALL_BYTES = 1024 * 1024  # what is fetched together with others
 _FRAMES_BYTES = 16 * 1024 * 1024  # of one request, which is held in memory
@@ -77,17 +81,23 @@ class Trees:
         building = target.with_name(f".{target.name}.new")
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir(parents=True)
-        made: set[str] = {""}
-        for entry in entries:
-            _check_path(entry.path)
-            folder = os.path.dirname(entry.path)
-            if folder not in made:
-                os.makedirs(building / folder, exist_ok=True)
-                made.add(folder)
-            placed = building / entry.path
-            shutil.copyfile(self._blob(entry.hash), placed)
-            if entry.executable:
-                placed.chmod(0o755)
+        for folder in {os.path.dirname(_checked(entry.path)) for entry in entries}:
+            os.makedirs(building / folder, exist_ok=True)
+
+        def copy(some: list[FileEntry]) -> None:
+            for entry in some:
+                if stop.is_set():
+                    return
+                _copy(
+                    self._blob(entry.hash), str(building / entry.path), 0o755 if entry.executable else 0o644
+                )
+
+        if len(entries) < _FEW:
+            copy(entries)
+        else:
+            _at_once(copy, entries)
+        if stop.is_set():
+            raise Away("stopped")
         shutil.rmtree(target, ignore_errors=True)
         os.replace(building, target)
 
@@ -110,11 +120,7 @@ class Trees:
             finally:
                 link.close()  # this thread's connection
 
-        groups = _groups(wanted)
-        shares = [groups[i::_AT_ONCE] for i in range(min(_AT_ONCE, len(groups)))]
-        with ThreadPoolExecutor(len(shares), thread_name_prefix="fetch") as pool:
-            for done in [pool.submit(share, each) for each in shares]:
-                done.result()
+        _at_once(share, _groups(wanted))
         if stop.is_set():
             raise Away("stopped")
 
@@ -156,6 +162,25 @@ class Trees:
         return self._blobs / digest[:2] / digest
 
 
+def _at_once(work: Callable[[list[T]], None], items: list[T]) -> None:
+    """Do `work` in a few threads, with a share of the items each. Raises what the first of them raised."""
+    shares = [items[i::_AT_ONCE] for i in range(min(_AT_ONCE, len(items)))]
+    with ThreadPoolExecutor(len(shares), thread_name_prefix="tree") as pool:
+        for done in [pool.submit(work, share) for share in shares]:
+            done.result()
+
+
+def _copy(source: Path, target: str, mode: int) -> None:
+    """A new file with the bytes of another. Raises BadTree when it is there already."""
+    try:
+        written = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:
+        said = "is there under a name that differs only in case, which this file system can't tell apart"
+        raise BadTree(f"{target!r} {said}") from None
+    with open(source, "rb", buffering=0) as read, open(written, "wb", buffering=0) as out:
+        shutil.copyfileobj(read, out, _READ_BYTES)
+
+
 def _groups(entries: list[FileEntry]) -> list[list[FileEntry]]:
     """What to ask for in one request each: a large file alone, small ones together."""
     groups: list[list[FileEntry]] = []
@@ -180,8 +205,8 @@ def _hash(read: Callable[[int], bytes]) -> str:
     return digest.hexdigest()
 
 
-def _check_path(path: str) -> None:
-    """The yard checks paths too; a node trusts nobody with where it writes."""
+def _checked(path: str) -> str:
+    """The path itself. The yard checks paths too; a node trusts nobody with where it writes."""
     parts = path.split("/")
     if (
         not path
@@ -191,3 +216,4 @@ def _check_path(path: str) -> None:
         or any(p in ("", ".", "..") for p in parts)
     ):
         raise BadTree(f"{path!r} is not a path inside a tree")
+    return path

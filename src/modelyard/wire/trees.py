@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
-from typing import Iterable, List
+from typing import Iterable, List, Set
 
 from modelyard.wire.artifacts import FileEntry
 
@@ -66,40 +65,31 @@ def _parts_problem(path: str) -> str:
     return ""
 
 
-def _folded(path: str) -> str:
-    return path.lower() if path.isascii() else unicodedata.normalize("NFC", path).casefold()
-
-
 def tree_problem(paths: Iterable[str]) -> str:
     """Why these paths can't be files of one tree, as a sentence; empty when they can.
 
-    Each is checked alone; then no two may be equal, differ only in case (one would overwrite the other on macOS and
-    Windows), or be a file and a directory at once.
+    Each is checked alone; then no two may be equal, or be a file and a directory at once. Paths that differ only in
+    case are fine: who writes a tree to a file system that can't tell them apart finds out there.
     """
-    files: dict[str, str] = {}
-    directories: dict[str, str] = {}
+    files: Set[str] = set()
+    directories: Set[str] = set()
     last_parent = ""
     for path in paths:
         problem = path_problem(path)
         if problem:
             return f"Path {path!r} {problem}."
-        folded = _folded(path)
-        if folded in files:
-            if files[folded] == path:
-                return f"Path {path!r} is there twice."
-            return f"Paths {files[folded]!r} and {path!r} differ only in case."
-        files[folded] = path
+        if path in files:
+            return f"Path {path!r} is there twice."
+        files.add(path)
         parent = path.rpartition("/")[0]
         if parent == last_parent:
             continue
         last_parent = parent
-        while parent and directories.get(_folded(parent)) != parent:
-            other = directories.setdefault(_folded(parent), parent)
-            if other != parent:
-                return f"Directories {other!r} and {parent!r} differ only in case."
+        while parent and parent not in directories:
+            directories.add(parent)
             parent = parent.rpartition("/")[0]
-    for folded in files.keys() & directories.keys():
-        return f"Path {files[folded]!r} is both a file and a directory."
+    for path in files & directories:
+        return f"Path {path!r} is both a file and a directory."
     return ""
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -49,6 +50,39 @@ def test_a_cache_that_was_deleted_is_filled_again(small_yard, trees, link, tmp_p
         trees.place(link, "ws", trees.snapshot(link, "ws", "s1"), tmp_path / target, STOP)
         assert (tmp_path / target / "a.py").read_bytes() == b"print(1)"
         shutil.rmtree(tmp_path / "cache")
+
+
+def test_many_files_are_placed_as_few_are(small_yard, trees, link, tmp_path):
+    files = {f"part-{i % 7}/Case-{i}": str(i).encode() for i in range(500)} | {
+        "part-1/case-1": b"other",
+        "run.sh": b"#!",
+    }
+    small_yard.add_tree("s1", files)
+    entries = [replace(e, executable=e.path == "run.sh") for e in trees.snapshot(link, "ws", "s1")]
+    trees.place(link, "ws", entries, tmp_path / "code", STOP)
+    placed = {str(f.relative_to(tmp_path / "code")): f for f in (tmp_path / "code").rglob("*") if f.is_file()}
+    assert {name: file.read_bytes() for name, file in placed.items()} == files
+    assert placed["run.sh"].stat().st_mode & 0o111
+    assert not placed["part-1/case-1"].stat().st_mode & 0o111
+
+
+def test_two_names_that_are_one_here_are_refused(small_yard, trees, link, tmp_path):
+    small_yard.add_tree("s1", {"a": b"x"})
+    (entry,) = trees.snapshot(link, "ws", "s1")
+    with pytest.raises(BadTree, match="only in case"):  # as a file system that folds case sees `a` and `A`
+        trees.place(link, "ws", [entry, entry], tmp_path / "code", STOP)
+    assert not (tmp_path / "code").exists()
+
+
+def test_a_placing_that_is_given_up_leaves_nothing_half_done(small_yard, trees, link, tmp_path):
+    small_yard.add_tree("s1", {"a": b"x"})
+    entries = trees.snapshot(link, "ws", "s1")
+    trees.fetch(link, "ws", entries, STOP)
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Away):
+        trees.place(link, "ws", entries, tmp_path / "code", stop)
+    assert not (tmp_path / "code").exists()
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", "a//b", "", "a\\b", "."])
