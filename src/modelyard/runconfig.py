@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterable, List, Optional
 
 from modelyard import errors
 from modelyard.environment_sections import DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE
@@ -288,7 +288,11 @@ class RunConfiguration:
 
     @classmethod
     def from_yaml(cls, values: Dict[str, Any], folder: str = ".") -> RunConfiguration:
-        """A configuration out of a file's content; `folder` is where the file lies. Unknown keys are kept."""
+        """A configuration out of a file's content; `folder` is where the file lies.
+
+        Keys that mean nothing here are kept, as v1 has more than this version; one that is nearly a known key is a slip
+        of the pen. Raises RunConfigurationException.
+        """
         from modelyard import runconfig_environment as environments  # as in to_yaml
 
         left = dict(values)
@@ -311,6 +315,7 @@ class RunConfiguration:
         made.output_data = left.pop("outputData", None) or {}
         made.source_directory_data_store = left.pop("sourceDirectoryDataStore", None)
         made._environment_variables = left.pop("environmentVariables", None) or {}
+        _refuse_misspelt(left, values)
         made._more = left
         return made
 
@@ -323,6 +328,26 @@ class RunConfiguration:
         return (
             f"RunConfiguration(script={self.script!r}, target={self.target!r}, framework={self.framework!r})"
         )
+
+
+_KEYS = frozenset(
+    (
+        *("script", "arguments", "framework", "communicator", "command", "target", "maxRunDurationSeconds", "nodeCount"),
+        *("priority", "environment", "dataReferences", "data", "outputData", "sourceDirectoryDataStore"),
+        *("environmentVariables", *_SECTIONS),
+    )
+)  # fmt: skip
+
+
+def _refuse_misspelt(unknown: Iterable[str], values: Dict[str, Any]) -> None:
+    import difflib  # only for files with keys that are not known
+
+    for key in unknown:
+        near = difflib.get_close_matches(str(key), _KEYS.difference(values), 1, 0.8)
+        if near:
+            raise errors.RunConfigurationException(
+                f"A run configuration has no key {key!r}. Did you mean {near[0]!r}?"
+            )
 
 
 def _file(path: str, name: str, for_writing: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -150,3 +151,16 @@ def test_script_configurations_that_contradict_themselves_are_refused() -> None:
             ScriptRunConfig(".", **wrong)
     made = ScriptRunConfig(".", script="a.py", distributed_job_config=MpiConfiguration(2))
     assert (made.run_config.communicator, made.run_config.mpi.process_count_per_node) == ("OpenMpi", 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("scriptt: train.py\n", "no key 'scriptt'. Did you mean 'script'"),
+        ("script: train.py\nnode_count: 2\n", "no key 'node_count'. Did you mean 'nodeCount'"),
+    ],
+)
+def test_a_misspelt_key_is_answered_with_the_right_one(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "a.runconfig").write_text(text)
+    with pytest.raises(errors.RunConfigurationException, match=re.escape(said)):
+        RunConfiguration.load(str(tmp_path / "a.runconfig"))

@@ -25,6 +25,8 @@ from modelyard.cli.output import (
 )
 from modelyard.cli.values import pairs
 
+_WAIT_S = 20  # that the yard waits for a new line before it answers that there is none
+
 
 @click.group(cls=YardGroup)
 def endpoint() -> None:
@@ -87,16 +89,27 @@ def score(name: str, data: str | None, file: str | None, workspace: str | None) 
 @endpoint.command()
 @click.argument("name", type=Name("endpoint"))
 @click.option("--lines", type=click.IntRange(1, 100_000), default=1000, show_default=True)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until interrupted.")
 @workspace_option
-def logs(name: str, lines: int, workspace: str | None) -> None:
-    """Print the last lines of a web service's log."""
+def logs(name: str, lines: int, follow: bool, workspace: str | None) -> None:
+    """Print the last lines of a web service's log, and go on with --follow until interrupted."""
+    if follow and wants_json():
+        raise click.UsageError("--follow prints the log as it comes; leave it or --output json out")
     opened = open_workspace(workspace)
-    answer = opened._client.raw("GET", opened._path("endpoints", name, "logs"), query={"lines": lines})
+    path = opened._path("endpoints", name, "logs")
+    answer = opened._client.raw("GET", path, query={"lines": lines})
     text = answer.body.decode("utf-8", "replace")
     if wants_json():
         print_json({"endpoint": name, "log": text})
         return
-    click.echo(text, nl=not text.endswith("\n"))
+    if not follow:
+        click.echo(text, nl=not text.endswith("\n"))
+        return
+    while True:
+        sys.stdout.buffer.write(answer.body)
+        sys.stdout.buffer.flush()
+        query = {"offset": answer.headers["x-log-offset"], "wait_s": _WAIT_S}
+        answer = opened._client.raw("GET", path, query=query, timeout_s=_WAIT_S + 30)
 
 
 @endpoint.command()

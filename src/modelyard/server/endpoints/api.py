@@ -25,6 +25,7 @@ from modelyard.wire.endpoints import (
 MAX_LOG_CHUNK_BYTES = 8 * 1024 * 1024
 _MAX_WAIT_S = 60.0
 _MAX_LINES = 100_000
+_MAX_OFFSET = 2**62
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,15 @@ class Wait:
 
 
 @dataclass(frozen=True)
-class Tail:
+class LogQuery:
+    """The last `lines`; or, with `offset`, what comes from that byte on, waiting for it up to `wait_s` seconds (at most 60).
+
+    The answer's header x-log-offset says where to go on.
+    """
+
     lines: int = 5000
+    offset: int | None = None
+    wait_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -90,12 +98,19 @@ def routes(endpoints: EndpointService) -> Routes:
         return endpoints.regenerate_key(call.workspace_id, call.path["name"], body)
 
     @r.get(f"{one}/logs", Permission.READ, raw="text/plain")
-    def logs(call: Call, query: Tail) -> Response:
-        """The last lines of the service's log."""
+    async def logs(call: Call, query: LogQuery) -> Response:
+        """The last lines of the service's log, or what comes after them."""
+        place = call.workspace_id, call.path["name"]
         if query.lines < 1:
             raise Invalid("bad_lines", f"lines must be 1 or more, not {query.lines}.")
-        text = endpoints.log_tail(call.workspace_id, call.path["name"], min(query.lines, _MAX_LINES))
-        return Response(text, media_type="text/plain; charset=utf-8")
+        if query.offset is None:
+            text, end = await run_in_threadpool(endpoints.log_tail, *place, min(query.lines, _MAX_LINES))
+        else:
+            offset = _offset(query.offset)
+            wait_s = min(max(query.wait_s, 0.0), _MAX_WAIT_S)
+            text, end = await endpoints.wait_log(*place, offset, wait_s) or (b"", offset)
+        headers = {"x-log-offset": str(end)}
+        return Response(text, media_type="text/plain; charset=utf-8", headers=headers)
 
     _node_routes(r, one, endpoints)
     return r
@@ -110,8 +125,7 @@ def _node_routes(r: Routes, one: str, endpoints: EndpointService) -> None:
     @r.post(f"{one}/logs", Permission.NODE, raw_body="application/octet-stream")
     async def append_log(call: Call, query: LogOffset) -> Offset:
         """A node sends a piece of the service's log."""
-        if query.offset < 0:
-            raise Invalid("bad_offset", f"offset must be 0 or more, not {query.offset}.")
+        offset = _offset(query.offset)
         parts: list[bytes] = []
         size = 0
         async for part in call.request.stream():
@@ -123,7 +137,13 @@ def _node_routes(r: Routes, one: str, endpoints: EndpointService) -> None:
             endpoints.append_log,
             call.workspace_id,
             call.path["name"],
-            query.offset,
+            offset,
             b"".join(parts),
             query.endpoint_id,
         )
+
+
+def _offset(given: int) -> int:
+    if not 0 <= given < _MAX_OFFSET:
+        raise Invalid("bad_offset", f"offset must be a byte of the log, 0 or more, not {given}.")
+    return given

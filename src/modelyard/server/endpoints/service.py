@@ -35,6 +35,7 @@ from modelyard.wire.endpoints import (
     ServiceState,
 )
 
+_LOG_ANSWER_BYTES = 4 * 1024 * 1024
 _KEY_CHARS = string.ascii_letters + string.digits
 
 
@@ -229,9 +230,25 @@ class EndpointService:
 
         return self._db.write(work)
 
-    def log_tail(self, workspace_id: str, name: str, lines: int) -> bytes:
+    def log_tail(self, workspace_id: str, name: str, lines: int) -> tuple[bytes, int]:
+        """The last lines, and the byte at which the log goes on."""
         with self._db.read() as tx:
-            return store.log_tail(tx, _found(tx, workspace_id, name).id, lines)
+            endpoint_id = _found(tx, workspace_id, name).id
+            return store.log_tail(tx, endpoint_id, lines), store.log_end(tx, endpoint_id)
+
+    async def wait_log(
+        self, workspace_id: str, name: str, offset: int, wait_s: float
+    ) -> tuple[bytes, int] | None:
+        """What is kept of the log from `offset` on and where it ends, as soon as there is something; None after `wait_s`."""
+
+        def look() -> tuple[bytes, int] | None:
+            with self._db.read() as tx:
+                data, end = store.log_from(tx, _found(tx, workspace_id, name).id, offset, _LOG_ANSWER_BYTES)
+            return (data, end) if data else None
+
+        with self._db.read() as tx:
+            endpoint_id = _found(tx, workspace_id, name).id
+        return await self._hub.wait_for({endpoint_id}, look, wait_s)
 
     def using_model(self, tx: Tx, workspace_id: str, name: str, version: int) -> list[str]:
         return store.using_model(tx, workspace_id, f"{name}:{version}")

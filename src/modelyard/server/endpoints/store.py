@@ -187,6 +187,19 @@ def log_tail(tx: Tx, endpoint_id: str, lines: int) -> bytes:
     return b"".join(kept[-lines:])
 
 
+def log_from(tx: Tx, endpoint_id: str, offset: int, limit: int) -> tuple[bytes, int]:
+    """About `limit` bytes of what is kept from `offset` on, and where they end."""
+    query = sa.select(log_chunks).where(log_chunks.c.endpoint_id == endpoint_id, log_chunks.c.stop > offset)
+    parts: list[bytes] = []
+    end, size = offset, 0
+    for row in tx.execute(query.order_by(log_chunks.c.start)):
+        parts.append(row.data[max(0, offset - row.start) :])
+        end, size = row.stop, size + len(parts[-1])
+        if size >= limit:
+            break
+    return b"".join(parts), end
+
+
 def info(row: Row, spec: ServiceSpec, address: str) -> EndpointInfo:
     """The endpoint as people see it. `address`: `http://host:port`, empty while no port is known."""
     return EndpointInfo(

@@ -215,7 +215,7 @@ class Creation:
         status = RunStatus.RUNNING if body.started else RunStatus.NOT_STARTED
         reason = ""
         if spec is not None:
-            status, reason = RunStatus.QUEUED, f"Waiting for a free slot on {spec.target!r}."
+            status, reason = RunStatus.QUEUED, f"Waiting for its turn on {spec.target!r}."
         # A child of a live run needs no signs of life of its own: it ends with its parent.
         has_lease = status is RunStatus.RUNNING and parent is None
         store.add(

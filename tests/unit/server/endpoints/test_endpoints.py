@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -350,6 +351,20 @@ def test_logs_are_appended_by_offset(place):
 
     assert tail(2) == b"two\nthree\n"
     assert tail(100) == b"one\ntwo\nthree\n"
+
+    def after(offset: int, wait_s: float = 0.0) -> tuple[bytes, str]:
+        query = {"offset": offset, "wait_s": wait_s}
+        answer = place.owner.raw("GET", place.at("endpoints", "svc", "logs"), query=query)
+        return answer.body, answer.headers["x-log-offset"]
+
+    assert after(4) == (b"two\nthree\n", "14")
+    assert after(14) == (b"", "14")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(after, 14, 30.0)
+        send(14, b"four\n")
+        assert waiting.result(20) == (b"four\n", "19")
+    with pytest.raises(errors.RequestRefused, match="offset must be"):
+        after(-1)
 
 
 def test_a_silent_node_makes_its_services_unhealthy_until_it_is_back(place):
