@@ -20,22 +20,30 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class BlobQuery:
+    """Which of these blobs does the yard hold, or: give me these."""
+
     hashes: List[str]
 
 
 @dataclass(frozen=True)
 class BlobsMissing:
+    """Those asked about that the workspace does not hold, in the order asked."""
+
     missing: List[str]
 
 
 @dataclass(frozen=True)
 class BlobsStored:
+    """How many blobs came in, and their bytes together."""
+
     stored: int
     size_bytes: int
 
 
 @dataclass(frozen=True)
 class SnapshotCreate:
+    """The files of a snapshot, whose blobs the workspace holds already."""
+
     entries: List[FileEntry]
 
 
@@ -63,6 +71,8 @@ class FileInfo:
 
 @dataclass(frozen=True)
 class FileList:
+    """Files by path."""
+
     items: List[FileInfo]
 
 

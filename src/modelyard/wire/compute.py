@@ -12,6 +12,8 @@ from modelyard.wire.runs import RunSpec
 
 @dataclass(frozen=True)
 class ComputeTargetInfo:
+    """A place where runs run, and how busy it is."""
+
     name: str
     type: str  # Local
     state: str  # Succeeded | Unreachable
@@ -24,6 +26,8 @@ class ComputeTargetInfo:
 
 @dataclass(frozen=True)
 class ComputeTargetList:
+    """Compute targets by name."""
+
     items: List[ComputeTargetInfo]
 
 

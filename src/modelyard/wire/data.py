@@ -20,6 +20,8 @@ class DatastoreInfo:
 
 @dataclass(frozen=True)
 class DatastoreList:
+    """Datastores by name."""
+
     items: List[DatastoreInfo]
 
 

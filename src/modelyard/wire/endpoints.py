@@ -45,6 +45,8 @@ class ServiceSpec:
 
 @dataclass(frozen=True)
 class EndpointCreate:
+    """A web service to deploy. `overwrite`: as a new revision of the one of this name; empty keys: random ones."""
+
     name: str
     spec: ServiceSpec
     compute_type: str = "LOCAL"  # v1's LOCAL | ACI | AKS, kept for what `Webservice` shows
@@ -68,6 +70,8 @@ class ServiceError:
 
 @dataclass(frozen=True)
 class EndpointInfo:
+    """A web service as people see it."""
+
     id: str
     name: str
     compute_type: str
@@ -92,6 +96,8 @@ class EndpointInfo:
 
 @dataclass(frozen=True)
 class EndpointList:
+    """Web services by name."""
+
     items: List[EndpointInfo]
 
 
@@ -111,6 +117,8 @@ class EndpointUpdate:
 
 @dataclass(frozen=True)
 class EndpointKeys:
+    """Either key opens the web service, so that one can be changed while the other is in use."""
+
     primary: str
     secondary: str
 

@@ -38,6 +38,8 @@ class EnvironmentSpec:
 
 @dataclass(frozen=True)
 class EnvironmentInfo:
+    """A registered version of an environment. `content_hash` is of what decides its installation."""
+
     spec: EnvironmentSpec
     content_hash: str
     created_at: float
@@ -45,6 +47,8 @@ class EnvironmentInfo:
 
 @dataclass(frozen=True)
 class EnvironmentList:
+    """Environments, the latest version of each."""
+
     items: List[EnvironmentInfo]
 
 
@@ -67,6 +71,8 @@ class BuildReport:
 
 @dataclass(frozen=True)
 class BuildInfo:
+    """How the build of one content went on one node."""
+
     content_hash: str
     node: str
     status: BuildStatus
@@ -79,4 +85,6 @@ class BuildInfo:
 
 @dataclass(frozen=True)
 class BuildList:
+    """Builds, newest first."""
+
     items: List[BuildInfo]

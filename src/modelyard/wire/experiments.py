@@ -17,6 +17,8 @@ class ExperimentCreate:
 
 @dataclass(frozen=True)
 class ExperimentInfo:
+    """An experiment. `archived_at` None: it is active."""
+
     id: str
     name: str
     tags: Dict[str, str]
@@ -40,4 +42,6 @@ class ExperimentUpdate:
 
 @dataclass(frozen=True)
 class ExperimentList:
+    """Experiments by name."""
+
     items: List[ExperimentInfo]

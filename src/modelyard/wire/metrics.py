@@ -54,6 +54,8 @@ class MetricInfo:
 
 @dataclass(frozen=True)
 class RunMetrics:
+    """The metrics of one run, in the order in which they first came."""
+
     run_id: str
     metrics: List[MetricInfo]
 

@@ -54,12 +54,16 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class ModelPage:
+    """Models, newest first. `next` is the cursor of the following page, None at the end."""
+
     items: List[ModelInfo]
     next: Optional[str] = None
 
 
 @dataclass(frozen=True)
 class ModelUpdate:
+    """Only what is given changes; a property that exists may not be given another value (409)."""
+
     description: Optional[str] = None
     set_tags: Dict[str, str] = field(default_factory=dict)
     remove_tags: List[str] = field(default_factory=list)

@@ -82,6 +82,8 @@ class RunError:
 
 @dataclass(frozen=True)
 class RunInfo:
+    """What the yard knows of a run. `version` grows with every change; times are Unix seconds."""
+
     id: str
     number: int  # 1, 2, 3 … within the experiment
     experiment: str
@@ -158,6 +160,8 @@ class ChildrenCreate:
 
 @dataclass(frozen=True)
 class RunList:
+    """Runs, whole and in order."""
+
     items: List[RunInfo]
 
 
@@ -170,5 +174,7 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class HeartbeatAnswer:
+    """What the run host has to know: whether somebody asked to cancel, and the status the yard has."""
+
     cancel_requested: bool
     status: RunStatus

@@ -6,7 +6,6 @@ writes what it downloads.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Iterable, List, Set
 
@@ -115,4 +114,6 @@ def parse_manifest(text: bytes) -> List[FileEntry]:
 
 def tree_id(entries: Iterable[FileEntry]) -> str:
     """SHA-256 of the canonical text, so equal trees have equal ids."""
+    import hashlib  # OpenSSL takes 10 ms to load, and most scripts only check paths
+
     return hashlib.sha256(manifest(entries)).hexdigest()

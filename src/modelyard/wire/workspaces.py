@@ -23,6 +23,8 @@ class WorkspaceCreate:
 
 @dataclass(frozen=True)
 class WorkspaceInfo:
+    """A workspace. Subscription, resource group and location are labels from v1."""
+
     id: str
     name: str
     subscription_id: str
@@ -37,6 +39,8 @@ class WorkspaceInfo:
 
 @dataclass(frozen=True)
 class WorkspaceUpdate:
+    """Only what is given changes."""
+
     friendly_name: Optional[str] = None
     description: Optional[str] = None
     tags: Optional[Dict[str, str]] = None
@@ -44,4 +48,6 @@ class WorkspaceUpdate:
 
 @dataclass(frozen=True)
 class WorkspaceList:
+    """Workspaces by name."""
+
     items: List[WorkspaceInfo]
