@@ -122,6 +122,7 @@ def test_the_examples_of_a_page_run(page: Path, yard, tmp_path: Path) -> None:
         **yard.env,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPATH": str(ROOT / "azureml"),  # as where modelyard-azureml is installed
     }
     notebook = Notebook(place, environ)
     try:
