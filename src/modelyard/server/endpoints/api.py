@@ -8,8 +8,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from modelyard.server.endpoints.service import EndpointService
+from modelyard.server.kernel import chunks
 from modelyard.server.kernel.auth import Permission
-from modelyard.server.kernel.errors import Invalid, TooLarge
+from modelyard.server.kernel.errors import Invalid
 from modelyard.server.kernel.http import WORKSPACE, Call, Routes
 from modelyard.wire.artifacts import Offset
 from modelyard.wire.endpoints import (
@@ -25,7 +26,6 @@ from modelyard.wire.endpoints import (
 MAX_LOG_CHUNK_BYTES = 8 * 1024 * 1024
 _MAX_WAIT_S = 60.0
 _MAX_LINES = 100_000
-_MAX_OFFSET = 2**62
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def routes(endpoints: EndpointService) -> Routes:
         if query.offset is None:
             text, end = await run_in_threadpool(endpoints.log_tail, *place, min(query.lines, _MAX_LINES))
         else:
-            offset = _offset(query.offset)
+            offset = chunks.check_offset(query.offset)
             wait_s = min(max(query.wait_s, 0.0), _MAX_WAIT_S)
             text, end = await endpoints.wait_log(*place, offset, wait_s) or (b"", offset)
         headers = {"x-log-offset": str(end)}
@@ -125,25 +125,13 @@ def _node_routes(r: Routes, one: str, endpoints: EndpointService) -> None:
     @r.post(f"{one}/logs", Permission.NODE, raw_body="application/octet-stream")
     async def append_log(call: Call, query: LogOffset) -> Offset:
         """A node sends a piece of the service's log."""
-        offset = _offset(query.offset)
-        parts: list[bytes] = []
-        size = 0
-        async for part in call.request.stream():
-            size += len(part)
-            if size > MAX_LOG_CHUNK_BYTES:
-                raise TooLarge("chunk_too_large", f"Send at most {MAX_LOG_CHUNK_BYTES} bytes of log at once.")
-            parts.append(part)
+        offset = chunks.check_offset(query.offset)
+        chunk = await chunks.read(call, MAX_LOG_CHUNK_BYTES)
         return await run_in_threadpool(
             endpoints.append_log,
             call.workspace_id,
             call.path["name"],
             offset,
-            b"".join(parts),
+            chunk,
             query.endpoint_id,
         )
-
-
-def _offset(given: int) -> int:
-    if not 0 <= given < _MAX_OFFSET:
-        raise Invalid("bad_offset", f"offset must be a byte of the log, 0 or more, not {given}.")
-    return given

@@ -8,8 +8,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from modelyard.server.environments.service import EnvironmentService
+from modelyard.server.kernel import chunks
 from modelyard.server.kernel.auth import Kind, Permission
-from modelyard.server.kernel.errors import Forbidden, Invalid, TooLarge
+from modelyard.server.kernel.errors import Forbidden, Invalid
 from modelyard.server.kernel.http import WORKSPACE, Call, Routes
 from modelyard.wire.artifacts import Offset
 from modelyard.wire.environments import (
@@ -91,7 +92,7 @@ def _builds(r: Routes, service: EnvironmentService) -> None:
 
         `x-log-offset` is where to go on; `x-log-complete` is 1 once there will be no more.
         """
-        _check_offset(query.offset)
+        chunks.check_offset(query.offset)
         if not 0 <= query.wait_s <= MAX_WAIT_S:
             raise Invalid("bad_wait", f"wait_s must be 0 to {MAX_WAIT_S:.0f}.")
         data, complete = await service.wait_for_log(call.path["hash"], query.offset, query.wait_s)
@@ -108,23 +109,10 @@ def _builds(r: Routes, service: EnvironmentService) -> None:
     async def append(call: Call, query: OffsetQuery) -> Offset:
         """A node sends a piece of a build log."""
         _check_node(call)
-        _check_offset(query.offset)
-        parts: list[bytes] = []
-        size = 0
-        async for part in call.request.stream():
-            size += len(part)
-            if size > MAX_CHUNK_BYTES:
-                raise TooLarge("chunk_too_large", f"Send at most {MAX_CHUNK_BYTES} bytes of log at once.")
-            parts.append(part)
+        chunks.check_offset(query.offset)
+        chunk = await chunks.read(call, MAX_CHUNK_BYTES)
         path = call.path
-        return await run_in_threadpool(
-            service.append_log, path["node"], path["hash"], query.offset, b"".join(parts)
-        )
-
-
-def _check_offset(offset: int) -> None:
-    if not 0 <= offset < 1 << 62:
-        raise Invalid("bad_offset", f"offset must be 0 or more, not {offset}.")
+        return await run_in_threadpool(service.append_log, path["node"], path["hash"], query.offset, chunk)
 
 
 def _check_node(call: Call) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from modelyard.server.kernel import chunks
 from modelyard.server.kernel.auth import Permission
-from modelyard.server.kernel.errors import Invalid, TooLarge
 from modelyard.server.kernel.http import WORKSPACE, Call, Routes
 from modelyard.server.runs import journal, logs
 from modelyard.server.runs.service import RunService
@@ -17,7 +17,6 @@ from modelyard.wire.metrics import JournalTaken, MetricPoints, MetricsAnswer
 
 _BYTES = "application/octet-stream"
 _MAX_WAIT_S = 60.0
-_MAX_OFFSET = 2**62
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,8 @@ def add(r: Routes, runs: RunService) -> None:
     @r.post(f"{one}/logs/{{path:path}}", Permission.RUN_WRITE, raw_body=_BYTES)
     async def append_log(call: Call, query: LogOffset) -> Offset:
         """Append a piece to a log."""
-        offset = _offset(query.offset)
-        chunk = await _body(call, logs.MAX_CHUNK_BYTES)
+        offset = chunks.check_offset(query.offset)
+        chunk = await chunks.read(call, logs.MAX_CHUNK_BYTES)
         return await run_in_threadpool(
             runs.logs.append, call.workspace_id, call.path["run_id"], call.path["path"], offset, chunk
         )
@@ -98,7 +97,7 @@ def add(r: Routes, runs: RunService) -> None:
 
         `x-log-offset` says where to read on, `x-log-complete` is 1 when there will be no more.
         """
-        where = (call.workspace_id, call.path["run_id"], call.path["path"], _offset(query.offset))
+        where = (call.workspace_id, call.path["run_id"], call.path["path"], chunks.check_offset(query.offset))
         piece = None
         if query.wait_s > 0:
             piece = await runs.logs.wait(*where, wait_s=min(query.wait_s, _MAX_WAIT_S))
@@ -119,8 +118,8 @@ def _add_metrics(r: Routes, runs: RunService, one: str) -> None:
 
         Lines that no run can keep are named in `passed_over` and cost none of the others.
         """
-        offset = _offset(query.offset)
-        chunk = await _body(call, journal.MAX_CHUNK_BYTES)
+        offset = chunks.check_offset(query.offset)
+        chunk = await chunks.read(call, journal.MAX_CHUNK_BYTES)
         return await run_in_threadpool(
             runs.journal.take, call.workspace_id, call.path["run_id"], query.source, offset, chunk
         )
@@ -143,22 +142,3 @@ def _add_metrics(r: Routes, runs: RunService, one: str) -> None:
         return runs.metrics.points(
             call.workspace_id, call.path["run_id"], call.path["name"], query.limit, query.after, query.system
         )
-
-
-def _offset(offset: int) -> int:
-    if not 0 <= offset <= _MAX_OFFSET:
-        raise Invalid("bad_offset", f"offset must be 0 or more, not {offset}.")
-    return offset
-
-
-async def _body(call: Call, limit: int) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    async for part in call.request.stream():
-        size += len(part)
-        if size > limit:
-            raise TooLarge(
-                "chunk_too_large", f"A chunk has at most {limit} bytes; send it in pieces.", limit=limit
-            )
-        parts.append(part)
-    return b"".join(parts)
