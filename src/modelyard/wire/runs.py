@@ -112,6 +112,9 @@ class RunInfo:
     environment_lock: List[str] = field(default_factory=list)
     machine: Dict[str, Any] = field(default_factory=dict)
     child_count: int = 0
+    params: Dict[str, str] = field(default_factory=dict)
+    archived_at: Optional[float] = None
+    deleted_at: Optional[float] = None  # since when the run lies in the trash
 
 
 @dataclass(frozen=True)

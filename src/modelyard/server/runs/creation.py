@@ -223,7 +223,7 @@ class Creation:
             experiment_id=experiment_id, number=number, type=body.type, request=request, status=status.value,
             status_reason=reason, display_name=body.display_name or body.run_id, description=body.description,
             parent_id=body.parent_id, root_id=parent.root_id if parent is not None else body.run_id, child_count=0,
-            tags=body.tags, properties=body.properties, created_at=now,
+            tags=body.tags, properties=body.properties, params={}, created_at=now,
             started_at=now if status is RunStatus.RUNNING else None, version=1, user=body.user,
             snapshot_id=body.snapshot_id or (spec.snapshot_id if spec else None),
             spec=None if spec is None else codec.to_json(spec), target=spec.target if spec else None,

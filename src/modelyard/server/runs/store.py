@@ -13,7 +13,7 @@ from modelyard.server.kernel import auth, events
 from modelyard.server.kernel.auth import Kind
 from modelyard.server.kernel.db import Tx
 from modelyard.server.kernel.errors import Conflict
-from modelyard.server.runs import lifecycle
+from modelyard.server.runs import changes, lifecycle
 from modelyard.server.runs.tables import experiments, labels, runs
 from modelyard.wire import codec
 from modelyard.wire.runs import RunError, RunInfo, RunSpec, RunStatus
@@ -73,8 +73,10 @@ def exists(tx: Tx, workspace_id: str, run_id: str) -> bool:
 
 def add(tx: Tx, **given: Any) -> None:
     tx.execute(sa.insert(runs).values(**given))
+    changes.begin(tx, given["workspace_id"], [given["id"]])
     write_labels(tx, given["id"], "tag", given["tags"])
     write_labels(tx, given["id"], "property", given["properties"])
+    write_labels(tx, given["id"], "param", given["params"])
     if given["parent_id"]:
         tx.execute(
             sa.update(runs).where(runs.c.id == given["parent_id"]).values(child_count=runs.c.child_count + 1)
@@ -100,6 +102,7 @@ def _indexed(value: str) -> str:
 def change(tx: Tx, row: Row, **given: Any) -> None:
     """Change what people look at but the status; wakes those who wait for the run."""
     tx.execute(sa.update(runs).where(runs.c.id == row.id).values(**given, version=runs.c.version + 1))
+    changes.mark(tx, [row.id])
     events.touch(tx, row.id)
 
 
@@ -135,6 +138,7 @@ def move(
     )
     if done.rowcount != 1:
         raise Conflict("run_changed", f"Run {row.id!r} was changed by somebody else just now. Try again.")
+    changes.mark(tx, [row.id])
     if is_final:
         auth.expire(tx, kind=Kind.RUN, subject=row.id, at=now + TOKEN_OUTLIVES_RUN_S)
     events.publish(
@@ -263,6 +267,7 @@ def remove(tx: Tx, run_ids: Sequence[str]) -> None:
                 sa.update(runs).where(runs.c.id == parent_id).values(child_count=runs.c.child_count - count)
             )
         tx.execute(sa.delete(runs).where(runs.c.id.in_(some)))
+        changes.mark(tx, some)
         for run_id in some:
             auth.revoke(tx, kind=Kind.RUN, subject=run_id)
 
@@ -277,7 +282,8 @@ def info(row: Row) -> RunInfo:
         node=row.node, exit_code=row.exit_code,
         error=None if row.error is None else codec.from_json(RunError, row.error),
         warnings=row.warnings, environment_hash=row.environment_hash, environment_lock=row.environment_lock,
-        machine=row.machine, child_count=row.child_count,
+        machine=row.machine, child_count=row.child_count, params=row.params, archived_at=row.archived_at,
+        deleted_at=row.deleted_at,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ experiments = sa.Table(
     sa.Column("description", sa.String, nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("archived_at", sa.Float),
+    sa.Column("deleted_at", sa.Float),  # since when it lies in the trash
     sa.Column("last_number", sa.Integer, nullable=False),  # of its newest run; numbers are not used again
     sa.Column("run_count", sa.Integer, nullable=False),
     sa.Column("last_run_at", sa.Float),
@@ -43,7 +44,10 @@ runs = sa.Table(
     sa.Column("child_count", sa.Integer, nullable=False),
     sa.Column("tags", sa.JSON, nullable=False),
     sa.Column("properties", sa.JSON, nullable=False),
+    sa.Column("params", sa.JSON, nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("archived_at", sa.Float),
+    sa.Column("deleted_at", sa.Float),  # since when it lies in the trash
     sa.Column("started_at", sa.Float),
     sa.Column("ended_at", sa.Float),
     sa.Column("version", sa.Integer, nullable=False),
@@ -67,12 +71,27 @@ runs = sa.Table(
     sa.Index("runs_node", "node", "status"),
 )
 
-# Tags and properties once more, for finding runs by them.
+# Each run once, with the number of its newest change: numbers grow in the order of commits, so whoever keeps a picture of
+# many runs asks for what is above the last number it saw. A row outlives its run, which is how a deletion is seen.
+changes = sa.Table(
+    "run_changes",
+    metadata,
+    # SQLite numbers rows by itself only in a column declared INTEGER, which holds 64 bits there.
+    sa.Column(
+        "row", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True
+    ),
+    sa.Column("run_id", sa.String, nullable=False, unique=True),
+    sa.Column("workspace_id", sa.String, nullable=False),
+    sa.Column("changed", sa.BigInteger, nullable=False),
+    sa.Index("run_changes_changed", "changed"),
+)
+
+# Tags, properties and parameters once more, for finding runs by them.
 labels = sa.Table(
     "run_labels",
     metadata,
     sa.Column("run_id", sa.String, sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("kind", sa.String, primary_key=True),  # tag | property
+    sa.Column("kind", sa.String, primary_key=True),  # tag | property | param
     sa.Column("key", sa.String, primary_key=True),
     sa.Column("value", sa.String, nullable=False),  # a long one as its hash
     sa.Index("run_labels_found", "kind", "key", "value", "run_id"),
@@ -123,12 +142,14 @@ series = sa.Table(
     sa.Column("values_count", sa.BigInteger, nullable=False),  # how many of them are in metric_values
     sa.Column("whole", sa.Boolean, nullable=False),  # every number so far was a whole one
     sa.Column("nonfinite", sa.Boolean, nullable=False),
-    sa.Column("last", sa.Float),
+    sa.Column("last", sa.Float),  # of the point with the highest step, and of those the latest
+    sa.Column("last_step", sa.BigInteger),
     sa.Column("min", sa.Float),
     sa.Column("max", sa.Float),
     sa.Column("first_at", sa.Float),
     sa.Column("last_at", sa.Float),
     sa.UniqueConstraint("run_id", "system", "name"),
+    sa.Index("metric_series_named", "name", "run_id"),
 )
 
 # Numbers that come in one by one. Clustered by series, so that one series is read in one sweep; no foreign key, which would cost

@@ -1,0 +1,42 @@
+"""Tracking at a million runs."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    _runs()
+    _metrics()
+
+
+def _runs() -> None:
+    op.add_column("experiments", sa.Column("deleted_at", sa.Float(), nullable=True))
+    op.add_column("runs", sa.Column("params", sa.JSON(), nullable=False, server_default=sa.text("'{}'")))
+    op.add_column("runs", sa.Column("archived_at", sa.Float(), nullable=True))
+    op.add_column("runs", sa.Column("deleted_at", sa.Float(), nullable=True))
+    op.create_table(
+        "run_changes",
+        sa.Column(
+            "row", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("workspace_id", sa.String(), nullable=False),
+        sa.Column("changed", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("row"),
+        sa.UniqueConstraint("run_id"),
+    )
+    op.create_index("run_changes_changed", "run_changes", ["changed"])
+    op.execute(
+        "INSERT INTO run_changes (run_id, workspace_id, changed) "
+        "SELECT id, workspace_id, 1 FROM runs ORDER BY created_at, number"
+    )
+
+
+def _metrics() -> None:
+    op.add_column("metric_series", sa.Column("last_step", sa.BigInteger(), nullable=True))
+    op.create_index("metric_series_named", "metric_series", ["name", "run_id"])
