@@ -115,6 +115,9 @@ class RunInfo:
     params: Dict[str, str] = field(default_factory=dict)
     archived_at: Optional[float] = None
     deleted_at: Optional[float] = None  # since when the run lies in the trash
+    synced_at: Optional[float] = (
+        None  # since when the yard knows of a run kept offline; its times are its machine's
+    )
 
 
 @dataclass(frozen=True)

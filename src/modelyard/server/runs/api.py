@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 
 from starlette.concurrency import run_in_threadpool
 
+from modelyard.server.kernel import chunks
 from modelyard.server.kernel.auth import Permission
 from modelyard.server.kernel.errors import Invalid
 from modelyard.server.kernel.http import WORKSPACE, Call, Routes
-from modelyard.server.runs import api_experiments, api_streams, rules, store
+from modelyard.server.runs import api_experiments, api_streams, rules, store, told
 from modelyard.server.runs.creation import Place
 from modelyard.server.runs.service import RunService, parse_cursor
+from modelyard.wire.artifacts import Offset
 from modelyard.wire.runs import (
     ChildrenCreate,
     Heartbeat,
@@ -24,6 +26,7 @@ from modelyard.wire.runs import (
     RunStatusReport,
     RunUpdate,
 )
+from modelyard.wire.told import StoryTaken
 
 MAX_PAGE = 1000
 _MAX_WAIT_S = 60.0
@@ -56,6 +59,21 @@ class Wait:
 @dataclass(frozen=True)
 class Recursive:
     recursive: bool = False
+
+
+@dataclass(frozen=True)
+class StoryOffset:
+    """`source` names the story, `offset` says at which of its bytes the body begins. `experiment`: in this one, whatever
+    the story says."""
+
+    source: str = ""
+    offset: int = 0
+    experiment: str = ""
+
+
+@dataclass(frozen=True)
+class StorySource:
+    source: str = ""
 
 
 def routes(runs: RunService) -> Routes:
@@ -96,6 +114,7 @@ def routes(runs: RunService) -> Routes:
 
     _add_life(r, runs, one)
     _add_more(r, runs, one)
+    _add_told(r, runs, one)
     api_streams.add(r, runs)
     return r
 
@@ -132,6 +151,26 @@ def _add_more(r: Routes, runs: RunService, one: str) -> None:
     def children(call: Call, query: Recursive) -> RunList:
         """List the runs below a run."""
         return RunList(runs.children(call.workspace_id, call.path["run_id"], query.recursive))
+
+
+def _add_told(r: Routes, runs: RunService, one: str) -> None:
+    @r.post(f"{one}/told", Permission.CONTRIBUTE, raw_body="application/x-ndjson")
+    async def tell(call: Call, query: StoryOffset) -> StoryTaken:
+        """Take in a piece of the story of a run that was kept offline, whole lines of JSON; durable when answered.
+
+        The first line creates the run, with the times of its machine. Lines that no run can keep are named in
+        `passed_over` and cost none of the others.
+        """
+        offset = chunks.check_offset(query.offset)
+        chunk = await chunks.read(call, told.MAX_CHUNK_BYTES)
+        return await run_in_threadpool(
+            runs.told.take, _place(call), call.path["run_id"], query.source, offset, chunk, query.experiment
+        )
+
+    @r.get(f"{one}/told", Permission.CONTRIBUTE)
+    def held_story(call: Call, query: StorySource) -> Offset:
+        """How many bytes of a story are held; 0 for a run that is not here."""
+        return runs.told.held(call.workspace_id, call.path["run_id"], query.source)
 
 
 def _place(call: Call) -> Place:

@@ -81,6 +81,17 @@ class Creation:
 
         return self._db.write(write)
 
+    def tell(self, tx: Tx, place: Place, body: RunCreate, request: str, at: float) -> None:
+        """A run that began at `at`, as its own machine tells afterwards. Raises as `create`."""
+        _check(body)
+        if _repeated(tx, place, body.run_id, request) is not None:
+            return
+        parent = None if body.parent_id is None else store.by_id(tx, place.workspace_id, body.parent_id)
+        experiment = self._experiment(tx, place, body.experiment, parent)
+        now = self._clock.now()
+        number = experiments_store.next_numbers(tx, experiment.id, 1, now)
+        self._insert(tx, place, body, None, parent, experiment.id, number, request, now, told_at=at)
+
     def create_children(self, place: Place, parent_id: str, body: ChildrenCreate) -> list[RunInfo]:
         """Many child runs that have not started, in the order given. Raises as `create`."""
         _check_children(body)
@@ -210,25 +221,27 @@ class Creation:
 
     def _insert(
         self, tx: Tx, place: Place, body: RunCreate, spec: RunSpec | None, parent: store.Row | None,
-        experiment_id: str, number: int, request: str, now: float,
+        experiment_id: str, number: int, request: str, now: float, told_at: float | None = None,
     ) -> None:  # fmt: skip
+        at = now if told_at is None else told_at
         status = RunStatus.RUNNING if body.started else RunStatus.NOT_STARTED
         reason = ""
         if spec is not None:
             status, reason = RunStatus.QUEUED, f"Waiting for its turn on {spec.target!r}."
-        # A child of a live run needs no signs of life of its own: it ends with its parent.
-        has_lease = status is RunStatus.RUNNING and parent is None
+        # A child of a live run needs no signs of life of its own: it ends with its parent. A told run has none to give.
+        has_lease = status is RunStatus.RUNNING and parent is None and told_at is None
         store.add(
             tx, id=body.run_id, workspace_id=place.workspace_id, workspace=place.workspace,
             experiment_id=experiment_id, number=number, type=body.type, request=request, status=status.value,
             status_reason=reason, display_name=body.display_name or body.run_id, description=body.description,
             parent_id=body.parent_id, root_id=parent.root_id if parent is not None else body.run_id, child_count=0,
-            tags=body.tags, properties=body.properties, params={}, created_at=now,
-            started_at=now if status is RunStatus.RUNNING else None, version=1, user=body.user,
+            tags=body.tags, properties=body.properties, params={}, created_at=at,
+            started_at=at if status is RunStatus.RUNNING else None, version=1, user=body.user,
             snapshot_id=body.snapshot_id or (spec.snapshot_id if spec else None),
             spec=None if spec is None else codec.to_json(spec), target=spec.target if spec else None,
             node="", warnings=[], environment_hash="", environment_lock=[], machine={},
             lease_expires_at=now + self._lease_s if has_lease else None,
+            synced_at=None if told_at is None else now,
         )  # fmt: skip
         events.publish(
             tx, at=now, workspace_id=place.workspace_id, kind="run.created", subject=body.run_id,

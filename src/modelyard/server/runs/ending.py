@@ -7,7 +7,7 @@ from modelyard.server.runs import lifecycle, store
 from modelyard.wire.runs import RunStatus
 
 
-def end_children(tx: Tx, parent: store.Row, status: RunStatus, now: float) -> None:
+def end_children(tx: Tx, parent: store.Row, status: RunStatus, now: float, ended_at: float) -> None:
     """End the child runs that lived in `parent`'s process and were left open; nothing stays Running for ever.
 
     A child that was submitted has a run host and goes on.
@@ -18,5 +18,13 @@ def end_children(tx: Tx, parent: store.Row, status: RunStatus, now: float) -> No
         then = status
         if then not in lifecycle.NEXT[RunStatus(child.status)] or child.status == RunStatus.NOT_STARTED.value:
             then = RunStatus.CANCELED
-        store.move(tx, child, then, now=now, reason=f"Its parent run {parent.id} ended as {status.value}.")
-        end_children(tx, child, then, now)
+        reason = f"Its parent run {parent.id} ended as {status.value}."
+        store.move(
+            tx,
+            child,
+            then,
+            now=now,
+            reason=reason,
+            ended_at=max(ended_at, child.started_at or child.created_at),
+        )
+        end_children(tx, child, then, now, ended_at)

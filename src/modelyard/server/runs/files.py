@@ -36,26 +36,33 @@ class RunFiles:
     def add(self, workspace_id: str, run_id: str, body: FilesAdd, actor: str = "") -> list[FileInfo]:
         """Attach blobs that the workspace holds. The same file again is fine; another under a path that is taken is
         refused (Conflict `file_exists`) unless `overwrite`. All of them are added or none."""
-        paths.check_tree(entry.path for entry in body.entries)
 
         def write(tx: Tx) -> list[FileInfo]:
             row = store.by_id(tx, workspace_id, run_id) if rules.is_run_id(run_id) else None
             if row is None:
                 raise no_such_run(run_id)
-            self._artifacts.check_held(tx, body.entries, workspace_id)
-            new = files.new(tx, run_id, body.entries, body.overwrite, f"Run {run_id!r}")
-            now = self._clock.now()
-            files.put(tx, run_id, new, now)
-            files_store.drop_logs(tx, run_id, [e.path for e in body.entries])
-            events.touch(tx, run_id, *(log_topic(run_id, e.path) for e in body.entries[:1000]))
-            if new:
-                events.publish(
-                    tx, at=now, workspace_id=workspace_id, kind="run.files", subject=run_id, actor=actor,
-                    count=len(new), first=new[0].path,
-                )  # fmt: skip
-            return [FileInfo(e.path, e.size, now, e.hash) for e in body.entries]
+            return self.put(tx, row, body, actor)
 
         return self._db.write(write)
+
+    def put(
+        self, tx: Tx, row: store.Row, body: FilesAdd, actor: str = "", at: float | None = None
+    ) -> list[FileInfo]:
+        """The same inside a transaction; `at`: when the files were added, where that is not now."""
+        paths.check_tree(entry.path for entry in body.entries)
+        self._artifacts.check_held(tx, body.entries, row.workspace_id)
+        new = files.new(tx, row.id, body.entries, body.overwrite, f"Run {row.id!r}")
+        now = self._clock.now()
+        at = now if at is None else at
+        files.put(tx, row.id, new, at)
+        files_store.drop_logs(tx, row.id, [e.path for e in body.entries])
+        events.touch(tx, row.id, *(log_topic(row.id, e.path) for e in body.entries[:1000]))
+        if new:
+            events.publish(
+                tx, at=now, workspace_id=row.workspace_id, kind="run.files", subject=row.id, actor=actor,
+                count=len(new), first=new[0].path,
+            )  # fmt: skip
+        return [FileInfo(e.path, e.size, at, e.hash) for e in body.entries]
 
     def every(self, workspace_id: str, run_id: str) -> list[FileInfo]:
         """Files, and the logs that still grow, by path."""

@@ -46,7 +46,7 @@ class LostRuns:
         error = {"code": "LostRunHost", "message": said, "line": "", "traceback": ""}
         given: dict[str, Any] = {"error": error} if verdict is _S.FAILED else {}
         store.move(tx, row, verdict, now=now, reason=f"{said} It is taken as lost.", **given)
-        end_children(tx, row, verdict, now)
+        end_children(tx, row, verdict, now, now)
 
     def _verdict(self, row: store.Row, now: float) -> RunStatus | None:
         """What the run becomes now, if anything."""

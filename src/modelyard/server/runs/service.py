@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 from modelyard.server.artifacts.service import ArtifactService
 from modelyard.server.environments.service import EnvironmentService
@@ -15,16 +14,15 @@ from modelyard.server.kernel.db import Database, Tx
 from modelyard.server.kernel.errors import Conflict, Forbidden, Invalid
 from modelyard.server.kernel.events import Hub
 from modelyard.server.kernel.settings import Settings
-from modelyard.server.runs import experiments_store, lifecycle, metrics_store, rules, store
+from modelyard.server.runs import experiments_store, lifecycle, metrics_store, news, rules, store
 from modelyard.server.runs.creation import Creation, Place, is_within, no_such_run
-from modelyard.server.runs.ending import end_children
 from modelyard.server.runs.experiments import Experiments
 from modelyard.server.runs.files import RunFiles
 from modelyard.server.runs.journal import Journal
 from modelyard.server.runs.logs import RunLogs
 from modelyard.server.runs.metrics import Metrics
 from modelyard.server.runs.placement import Placement
-from modelyard.wire import codec
+from modelyard.server.runs.told import ToldRuns
 from modelyard.wire.artifacts import FileEntry
 from modelyard.wire.runs import (
     ChildrenCreate,
@@ -41,7 +39,7 @@ _S = RunStatus
 
 
 class RunService:
-    """The runs themselves; what hangs on them is in `experiments`, `journal`, `metrics`, `files` and `logs`."""
+    """The runs themselves; what hangs on them is in `experiments`, `journal`, `metrics`, `files`, `logs` and `told`."""
 
     def __init__(
         self,
@@ -63,6 +61,7 @@ class RunService:
         self.files = RunFiles(db, clock, artifacts)
         self.logs = RunLogs(db, clock, hub, self.files)
         self._creation = Creation(db, clock, artifacts, environments, self.experiments, settings.lease_s)
+        self.told = ToldRuns(db, clock, self._creation, self.files)
         self._placement = Placement(db, clock, settings.lease_s)
         # A run host could give no sign of life while the yard was down, so no lease ends before it had time to.
         self.started_at = clock.now()
@@ -132,26 +131,10 @@ class RunService:
 
     def update(self, workspace_id: str, run_id: str, body: RunUpdate, actor: str = "") -> RunInfo:
         """Set tags and texts, add properties. Raises Conflict for another value of a property that exists."""
-        rules.check_tags(body.set_tags)
-        rules.check_properties(body.add_properties)
-        rules.check_text("The display name", body.display_name or "", 1000)
-        rules.check_text("The description", body.description or "")
+        news.check_update(body)
 
         def write(tx: Tx) -> RunInfo:
-            row = find(tx, workspace_id, run_id)
-            changes = _changes(row, body)
-            if not changes:
-                return store.info(row)
-            for kind, column in (("tag", "tags"), ("property", "properties")):
-                if column in changes:
-                    store.clear_labels(tx, row.id, kind)
-                    store.write_labels(tx, row.id, kind, changes[column])
-            store.change(tx, row, **changes)
-            at = self._clock.now()
-            events.publish(
-                tx, at=at, workspace_id=workspace_id, kind="run.updated", subject=row.id, actor=actor,
-                changed=sorted(changes),
-            )  # fmt: skip
+            news.update(tx, find(tx, workspace_id, run_id), body, self._clock.now(), actor)
             return store.info(find(tx, workspace_id, run_id))
 
         if body.snapshot_id is not None:
@@ -160,29 +143,11 @@ class RunService:
 
     def report(self, workspace_id: str, run_id: str, body: RunStatusReport, actor: str = "") -> RunInfo:
         """Take in what the one who runs the run says of it; the same word twice is fine. Raises Conflict, Invalid."""
-        if body.status not in lifecycle.REPORTABLE:
-            raise Invalid(
-                "status_not_reportable",
-                f"Status {body.status.value} is the yard's own to set. Report one of "
-                f"{', '.join(s.value for s in RunStatus if s in lifecycle.REPORTABLE)}.",
-            )
-        rules.check_text("The reason", body.reason)
+        news.check_report(body)
 
         def write(tx: Tx) -> RunInfo:
-            row = find(tx, workspace_id, run_id)
-            now_is = RunStatus(row.status)
-            if now_is in lifecycle.FINAL:
-                return _again(row, body)
             now = self._clock.now()
-            facts = _facts(row, body, now)
-            if row.spec is not None or row.parent_id is None:
-                facts["lease_expires_at"] = now + self.lease_s
-            if body.status is now_is or lifecycle.is_stale(now_is, body.status):
-                store.change(tx, row, **facts)
-            else:
-                store.move(tx, row, body.status, now=now, reason=body.reason, actor=actor, **facts)
-                if body.status in lifecycle.FINAL:
-                    end_children(tx, row, body.status, now)
+            news.report(tx, find(tx, workspace_id, run_id), body, now, actor, lease_until=now + self.lease_s)
             return store.info(find(tx, workspace_id, run_id))
 
         return self._db.write(write)
@@ -316,79 +281,3 @@ def parse_cursor(text: str) -> tuple[float, str]:
         raise Invalid(
             "bad_cursor", f"after={text[:80]!r} is not a cursor that a page of runs gave as next."
         ) from None
-
-
-def _again(row: store.Row, body: RunStatusReport) -> RunInfo:
-    """A word on a run that is over: fine when it says what is known."""
-    info = store.info(row)
-    same = body.status is info.status and body.exit_code in (None, info.exit_code)
-    if same and body.error in (None, info.error):
-        return info
-    raise Conflict(
-        "run_is_final",
-        f"Run {row.id!r} is {row.status} ({row.status_reason or 'ended'}); it can't become {body.status.value} any more.",
-        status=row.status,
-    )
-
-
-def _facts(row: store.Row, body: RunStatusReport, now: float) -> dict[str, Any]:
-    """The columns that a report fills."""
-    facts: dict[str, Any] = {}
-    at = body.at if body.at is not None else now
-    if body.status is _S.RUNNING and row.started_at is None:
-        facts["started_at"] = at
-    if body.status in lifecycle.FINAL:
-        facts["ended_at"] = max(at, row.started_at or row.created_at)
-    if body.exit_code is not None:
-        if abs(body.exit_code) >= 2**31:
-            raise Invalid("bad_exit_code", f"{body.exit_code} is no exit code.")
-        facts["exit_code"] = body.exit_code
-    if body.error is not None:
-        facts["error"] = codec.to_json(body.error)
-    if body.machine:
-        facts["machine"] = {**row.machine, **body.machine}
-    if body.environment_hash:
-        rules.check_text("The environment's hash", body.environment_hash, 255)
-        facts["environment_hash"] = body.environment_hash
-    if body.environment_lock:
-        facts["environment_lock"] = body.environment_lock
-    if new := [w for w in body.warnings if w not in row.warnings]:
-        facts["warnings"] = [*row.warnings, *new]
-    return facts
-
-
-def _changes(row: store.Row, body: RunUpdate) -> dict[str, Any]:
-    """The columns that an update changes. Raises Conflict."""
-    changes: dict[str, Any] = {}
-    tags = _without({**row.tags, **body.set_tags}, body.remove_tags)
-    rules.check_count("tags", tags)
-    if tags != row.tags:
-        changes["tags"] = tags
-    for key, value in body.add_properties.items():
-        if row.properties.get(key, value) != value:
-            raise Conflict(
-                "property_is_immutable",
-                f"Property {key!r} of run {row.id!r} is {row.properties[key][:200]!r} and can't be changed: properties "
-                "are written once. Use a tag for what changes.",
-                property=key,
-            )
-    properties = {**row.properties, **body.add_properties}
-    rules.check_count("properties", properties)
-    if properties != row.properties:
-        changes["properties"] = properties
-    for name in ("display_name", "description"):
-        value = getattr(body, name)
-        if value is not None and value != getattr(row, name):
-            changes[name] = value
-    if body.snapshot_id is not None and body.snapshot_id != row.snapshot_id:
-        if row.snapshot_id is not None:
-            raise Conflict("snapshot_is_set", f"Run {row.id!r} has a snapshot already: {row.snapshot_id}.")
-        changes["snapshot_id"] = body.snapshot_id
-    return changes
-
-
-def _without(given: dict[str, str], keys: Iterable[str]) -> dict[str, str]:
-    left = dict(given)
-    for key in keys:
-        left.pop(key, None)
-    return left

@@ -283,7 +283,7 @@ def info(row: Row) -> RunInfo:
         error=None if row.error is None else codec.from_json(RunError, row.error),
         warnings=row.warnings, environment_hash=row.environment_hash, environment_lock=row.environment_lock,
         machine=row.machine, child_count=row.child_count, params=row.params, archived_at=row.archived_at,
-        deleted_at=row.deleted_at,
+        deleted_at=row.deleted_at, synced_at=row.synced_at,
     )  # fmt: skip
 
 

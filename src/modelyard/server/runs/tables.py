@@ -48,6 +48,7 @@ runs = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("archived_at", sa.Float),
     sa.Column("deleted_at", sa.Float),  # since when it lies in the trash
+    sa.Column("synced_at", sa.Float),  # since when the yard knows of a run that was kept offline
     sa.Column("started_at", sa.Float),
     sa.Column("ended_at", sa.Float),
     sa.Column("version", sa.Integer, nullable=False),

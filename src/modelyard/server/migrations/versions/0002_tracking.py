@@ -12,6 +12,7 @@ down_revision = "0001"
 def upgrade() -> None:
     _runs()
     _metrics()
+    _offline()
 
 
 def _runs() -> None:
@@ -40,3 +41,7 @@ def _runs() -> None:
 def _metrics() -> None:
     op.add_column("metric_series", sa.Column("last_step", sa.BigInteger(), nullable=True))
     op.create_index("metric_series_named", "metric_series", ["name", "run_id"])
+
+
+def _offline() -> None:
+    op.add_column("runs", sa.Column("synced_at", sa.Float(), nullable=True))
