@@ -36,6 +36,7 @@ from modelyard.server.kernel.reconcile import Round
 from modelyard.server.kernel.settings import Settings
 from modelyard.server.kernel.supervisor import Supervisor
 from modelyard.server.migrations import migrate
+from modelyard.server.mlflow import api as mlflow_api
 from modelyard.server.models import api as models_api
 from modelyard.server.models.service import ModelService
 from modelyard.server.runs import api as runs_api
@@ -113,6 +114,7 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
         models_api.routes(models),
         runs_api.routes(runs),
         endpoints_api.routes(endpoints),
+        mlflow_api.routes(),
     ):
         routes += collected.items
     routes += system.routes(

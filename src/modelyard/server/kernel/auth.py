@@ -6,6 +6,7 @@ its lease: it is good for that run and its descendants alone and is revoked when
 
 from __future__ import annotations
 
+import base64
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,7 +95,9 @@ class Identity:
         if not authorization:
             return Principal(Kind.ANONYMOUS)
         scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer":
+        if scheme.lower() == "basic":
+            token = _password(token)
+        elif scheme.lower() != "bearer":
             raise Unauthorized("bad_authorization", "Send 'Authorization: Bearer TOKEN'.")
         digest = token_hash(token.strip())
         if hmac.compare_digest(digest, self._owner_hash):
@@ -128,6 +131,16 @@ class Identity:
             raise Forbidden(
                 "other_run", f"{principal.name} may touch only itself and its child runs, not {run_id!r}."
             )
+
+
+def _password(credentials: str) -> str:
+    """The token of a client that can send only a user and a password, as some do with http://user:TOKEN@yard."""
+    try:
+        return base64.b64decode(credentials, validate=True).decode("utf-8").partition(":")[2]
+    except ValueError:
+        raise Unauthorized(
+            "bad_authorization", "Send 'Authorization: Basic BASE64', of any user, ':' and the token."
+        ) from None
 
 
 def issue(

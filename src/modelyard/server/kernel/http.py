@@ -8,7 +8,8 @@
 
 `body` is decoded by msgspec into the wire dataclass (422 with the path that does not fit), `query` likewise from the
 query string, and the returned dataclass is encoded. `None` answers 204; a Starlette response passes through (declare
-it with `raw=`). Plain functions run in a thread; `async def` is for the named places that stream or wait.
+it with `raw=`). Plain functions run in a thread; `async def` is for the named places that stream or wait. A slice that
+speaks another product's protocol brings its own `Dialect`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match, Mount, Router
 from starlette.routing import Route as StarletteRoute
 
 from modelyard.server.kernel.auth import Identity, Permission, Principal
@@ -47,6 +48,20 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Dialect:
+    """How a family of routes reads bodies and writes answers and refusals.
+
+    `reader(kind)` gives, once per route, what turns a request and its body into a `kind`. Routes of another product's
+    protocol all lie `under` one path, are looked for only there, and are not in openapi.json: their own documents hold.
+    """
+
+    reader: Callable[[type], Callable[[Request, bytes], Any]]
+    encode: Callable[[Any], bytes]
+    refuse: Callable[[ProblemError], Response]
+    under: str = ""
+
+
+@dataclass(frozen=True)
 class Route:
     method: str
     path: str
@@ -59,14 +74,16 @@ class Route:
     returns: type | None
     raw: str  # media type of a body that is not JSON, empty for JSON
     raw_body: str  # media type of a streamed request body, empty for JSON or none
+    dialect: Dialect
 
 
 class Routes:
     """Collects the routes of one slice."""
 
-    def __init__(self, tag: str) -> None:
+    def __init__(self, tag: str, dialect: Dialect | None = None) -> None:
         self.tag = tag
         self.items: list[Route] = []
+        self._dialect = dialect or OWN
 
     def get(self, path: str, permission: Permission, **options: Any) -> Callable[[Any], Any]:
         return self._add("GET", path, permission, **options)
@@ -114,6 +131,7 @@ class Routes:
                     None if raw or returns is type(None) else returns,
                     raw,
                     raw_body,
+                    self._dialect,
                 )
             )
             return handler
@@ -123,12 +141,18 @@ class Routes:
 
 def starlette_routes(
     routes: list[Route], identity: Identity, workspace_id: Callable[[str], str]
-) -> list[StarletteRoute]:
+) -> list[BaseRoute]:
     """Bind routes to a server. `workspace_id` turns the name in the path into an id or raises NotFound."""
-    return [
-        StarletteRoute(route.path, _Endpoint(route, identity, workspace_id).answer, methods=[route.method])
-        for route in routes
-    ]
+    bound: list[BaseRoute] = []
+    families: dict[str, list[BaseRoute]] = {}
+    for route in routes:
+        under = route.dialect.under
+        endpoint = _Endpoint(route, identity, workspace_id).answer
+        one = StarletteRoute(route.path.removeprefix(under), endpoint, methods=[route.method])
+        (families.setdefault(under, []) if under else bound).append(one)
+    for under, family in families.items():
+        bound.append(Mount(under, Router(family, redirect_slashes=False)))
+    return bound
 
 
 class _Endpoint:
@@ -138,24 +162,21 @@ class _Endpoint:
         self._route = route
         self._identity = identity
         self._workspace_id = workspace_id
-        self._decoder: msgspec.json.Decoder[Any] | None = (
-            msgspec.json.Decoder(route.body) if route.body else None
-        )
-        self._encode = msgspec.json.Encoder().encode
+        self._read = route.dialect.reader(route.body) if route.body else None
         self._is_async = inspect.iscoroutinefunction(route.handler)
 
     async def answer(self, request: Request) -> Response:
         try:
             # The token is looked at before the body is read, so that a stranger can't make us hold 64 MiB.
-            if self._decoder is None and not self._is_async:
+            if self._read is None and not self._is_async:
                 return await run_in_threadpool(self._run, request)
             call = await run_in_threadpool(self._authorise, request)
-            content = await _json_body(request) if self._decoder is not None else b""
+            content = await _body(request) if self._read is not None else b""
             if self._is_async:
                 return self._respond(await self._route.handler(**self._arguments(call, content)))
             return await run_in_threadpool(self._handle, call, content)
         except ProblemError as error:
-            return problem_response(error.problem())
+            return self._route.dialect.refuse(error)
         except ClientDisconnect:
             return Response(status_code=499)
 
@@ -180,8 +201,8 @@ class _Endpoint:
 
     def _arguments(self, call: Call, content: bytes) -> dict[str, Any]:
         given: dict[str, Any] = {"call": call}
-        if self._decoder is not None:
-            given["body"] = _decode(self._decoder.decode, content)
+        if self._read is not None:
+            given["body"] = self._read(call.request, content)
         if self._route.query is not None:
             given["query"] = _decode_query(self._route.query, call.request)
         return given
@@ -191,7 +212,8 @@ class _Endpoint:
             return result
         if result is None:
             return Response(status_code=204)
-        return Response(self._encode(result), status_code=self._route.status, media_type="application/json")
+        content = self._route.dialect.encode(result)
+        return Response(content, status_code=self._route.status, media_type="application/json")
 
 
 def problem_response(problem: Problem) -> Response:
@@ -201,13 +223,7 @@ def problem_response(problem: Problem) -> Response:
     )
 
 
-async def _json_body(request: Request) -> bytes:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        # Also what keeps a web page from posting a form here without a preflight.
-        raise Unsupported(
-            "json_required", f"Send the body as application/json, not {kind or 'without a content type'}."
-        )
+async def _body(request: Request) -> bytes:
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
@@ -220,11 +236,31 @@ async def _json_body(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def _decode(decode: Callable[[bytes], Any], content: bytes) -> Any:
-    try:
-        return decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise Invalid("bad_body", f"The body does not fit: {error}") from error
+def media_type(request: Request) -> str:
+    """What the request says its body is, without parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _reader(kind: type) -> Callable[[Request, bytes], Any]:
+    decode: Callable[[bytes], Any] = msgspec.json.Decoder(kind).decode
+
+    def read(request: Request, content: bytes) -> Any:
+        given = media_type(request)
+        if given != "application/json":
+            # Also what keeps a web page from posting a form here without a preflight.
+            raise Unsupported(
+                "json_required",
+                f"Send the body as application/json, not {given or 'without a content type'}.",
+            )
+        try:
+            return decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+            raise Invalid("bad_body", f"The body does not fit: {error}") from error
+
+    return read
+
+
+OWN = Dialect(_reader, msgspec.json.Encoder().encode, lambda error: problem_response(error.problem()))
 
 
 def _decode_query(kind: type, request: Request) -> Any:
