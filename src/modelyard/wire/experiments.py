@@ -27,6 +27,7 @@ class ExperimentInfo:
     archived_at: Optional[float] = None
     run_count: int = 0
     last_run_at: Optional[float] = None
+    deleted_at: Optional[float] = None  # since when it lies in the trash
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ class ModelInfo:
     experiment: Optional[str] = None
     recorded: Dict[str, Any] = field(default_factory=dict)
     endpoints: List[str] = field(default_factory=list)  # active deployments that use it
+    deleted_at: Optional[float] = None  # since when the version lies in the trash
 
 
 @dataclass(frozen=True)

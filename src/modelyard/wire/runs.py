@@ -130,7 +130,8 @@ class RunPage:
 
 @dataclass(frozen=True)
 class RunUpdate:
-    """Tags may be set again and removed; a property that exists may not be given another value (409)."""
+    """Tags may be set again and removed; a property that exists may not be given another value (409). `archived` False
+    brings an archived run back, with the runs below it."""
 
     set_tags: Dict[str, str] = field(default_factory=dict)
     remove_tags: List[str] = field(default_factory=list)
@@ -138,6 +139,7 @@ class RunUpdate:
     display_name: Optional[str] = None
     description: Optional[str] = None
     snapshot_id: Optional[str] = None
+    archived: Optional[bool] = None
 
 
 @dataclass(frozen=True)

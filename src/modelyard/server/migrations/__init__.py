@@ -6,12 +6,14 @@ leaves the database as it was; it imports no table definitions of today, because
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -51,7 +53,7 @@ def migrate(db: Database, history: Path = _HISTORY, head: str = HEAD) -> None:
     if db.is_sqlite and now in known:
         copy = back_up(db, head)
         log.info("the database is at schema %s; a copy of it is in %s", now, copy)
-    with db.engine.begin() as connection:
+    with _schema_change(db) as connection:
         if not db.is_sqlite:
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         now = _revision_on(connection)
@@ -70,6 +72,22 @@ def migrate(db: Database, history: Path = _HISTORY, head: str = HEAD) -> None:
             ) from error
     if now is not None:
         log.info("the database is at schema %s now", head)
+
+
+@contextlib.contextmanager
+def _schema_change(db: Database) -> Iterator[sa.Connection]:
+    """One transaction for all steps. SQLite copies a table for what ALTER TABLE can't do, and dropping the original must
+    not be taken for a deletion of its rows, hence no foreign keys; the rule can't change inside a transaction."""
+    with db.engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        if db.is_sqlite:
+            driver.execute("PRAGMA foreign_keys=OFF")
+        try:
+            with connection.begin():
+                yield connection
+        finally:
+            if db.is_sqlite:
+                driver.execute("PRAGMA foreign_keys=ON")
 
 
 def configuration(history: Path = _HISTORY) -> Config:

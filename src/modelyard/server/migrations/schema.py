@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from modelyard.server.kernel.db import metadata
 def whole() -> sa.MetaData:
     """The metadata with each slice's tables in it."""
     for slice_ in pkgutil.iter_modules(modelyard.server.__path__):
-        if slice_.ispkg and slice_.name not in ("kernel", "migrations", "serve"):
-            importlib.import_module(f"modelyard.server.{slice_.name}.tables")
+        tables = f"modelyard.server.{slice_.name}.tables"
+        if slice_.ispkg and importlib.util.find_spec(tables) is not None:
+            importlib.import_module(tables)
     return metadata

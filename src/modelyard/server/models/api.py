@@ -77,8 +77,8 @@ def routes(service: ModelService) -> Routes:
 
     @r.delete(_VERSION, Permission.CONTRIBUTE)
     def delete(call: Call) -> None:
-        """Delete a version of a model; refused while an endpoint serves it."""
-        service.delete(call.workspace_id, *_named(call), call.principal.name)
+        """Put a version of a model into the trash; refused while an endpoint serves it."""
+        service.trash(call.workspace_id, *_named(call), call.principal.name)
 
     @r.get(f"{_VERSION}/files", Permission.READ)
     def files(call: Call) -> FileList:

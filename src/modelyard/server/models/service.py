@@ -114,8 +114,8 @@ class ModelService:
 
         return self._db.write(write)
 
-    def delete(self, workspace_id: str, name: str, version: int | None, actor: str = "") -> None:
-        """Raises Conflict naming the endpoints that serve it."""
+    def trash(self, workspace_id: str, name: str, version: int | None, actor: str = "") -> None:
+        """Put a version into the trash. Raises Conflict naming the endpoints that serve it."""
 
         def write(tx: Tx) -> None:
             info = self._found(tx, workspace_id, name, version)
@@ -129,10 +129,27 @@ class ModelService:
                     f"Delete or update the endpoint{'' if one else 's'} first.",
                     endpoints=list(serving),
                 )
-            store.remove(tx, workspace_id, name, info.version)
+            store.set_deleted(tx, workspace_id, name, info.version, self._clock.now(), info.id)
             self._publish(tx, "model.deleted", workspace_id, info, actor)
 
         self._db.write(write)
+
+    def restore(self, workspace_id: str, name: str, version: int, actor: str = "") -> ModelInfo:
+        """Take a version out of the trash. Raises NotFound, Conflict."""
+
+        def write(tx: Tx) -> ModelInfo:
+            info = (
+                store.get(tx, workspace_id, name, version, in_trash=True) if _NAME.fullmatch(name) else None
+            )
+            if info is None:
+                return self._found(tx, workspace_id, name, version)  # raises
+            if info.deleted_at is None:
+                raise Conflict("not_in_trash", f"Model {info.id} is not in the trash.")
+            store.set_deleted(tx, workspace_id, name, version, None, None)
+            self._publish(tx, "model.restored", workspace_id, info, actor)
+            return self._with_endpoints(tx, workspace_id, self._found(tx, workspace_id, name, version))
+
+        return self._db.write(write)
 
     def files(self, workspace_id: str, name: str, version: int | None) -> Sequence[FileEntry]:
         """The files of a version, sorted by path. Raises NotFound."""

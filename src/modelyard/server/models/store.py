@@ -14,6 +14,7 @@ from modelyard.server.models.tables import model_labels, model_names, models
 from modelyard.wire.models import ModelInfo
 
 _NOT_COLUMNS = ("id", "endpoints")  # of ModelInfo: made from the others
+_THERE = models.c.deleted_at.is_(None)
 
 
 @dataclass(frozen=True)
@@ -64,22 +65,28 @@ def by_request(tx: Tx, workspace_id: str, request_id: str) -> ModelInfo | None:
     return _one(tx, sa.select(models).where(*where))
 
 
-def get(tx: Tx, workspace_id: str, name: str, version: int | None) -> ModelInfo | None:
-    """`version` None: the highest that is there."""
+def get(
+    tx: Tx, workspace_id: str, name: str, version: int | None, in_trash: bool = False
+) -> ModelInfo | None:
+    """`version` None: the highest that is there. `in_trash`: also one that was deleted."""
     query = sa.select(models).where(models.c.workspace_id == workspace_id, models.c.name == name)
+    if not in_trash:
+        query = query.where(_THERE)
     if version is not None:
         query = query.where(models.c.version == version)
     return _one(tx, query.order_by(models.c.version.desc()).limit(1))
 
 
 def versions(tx: Tx, workspace_id: str, name: str) -> list[int]:
-    query = sa.select(models.c.version).where(models.c.workspace_id == workspace_id, models.c.name == name)
+    query = sa.select(models.c.version).where(
+        models.c.workspace_id == workspace_id, models.c.name == name, _THERE
+    )
     return list(tx.execute(query.order_by(models.c.version)).scalars())
 
 
 def search(tx: Tx, workspace_id: str, wanted: Search) -> list[tuple[int, ModelInfo]]:
     """Newest first, each with its row id."""
-    query = sa.select(models).where(models.c.workspace_id == workspace_id)
+    query = sa.select(models).where(models.c.workspace_id == workspace_id, _THERE)
     if wanted.name:
         query = query.where(models.c.name == wanted.name)
     if wanted.run_id:
@@ -96,6 +103,7 @@ def search(tx: Tx, workspace_id: str, wanted: Search) -> list[tuple[int, ModelIn
                 newer.c.workspace_id == workspace_id,
                 newer.c.name == models.c.name,
                 newer.c.version > models.c.version,
+                newer.c.deleted_at.is_(None),
             )
         )
     if wanted.before is not None:
@@ -125,6 +133,17 @@ def change(tx: Tx, workspace_id: str, before: ModelInfo, after: ModelInfo) -> No
                 )
             )
         _add_labels(tx, workspace_id, row_id, kind, {k: v for k, v in new.items() if old.get(k) != v})
+
+
+def set_deleted(
+    tx: Tx, workspace_id: str, name: str, version: int, at: float | None, deleted_with: str | None
+) -> None:
+    """Into the trash, or out of it (None)."""
+    tx.execute(
+        sa.update(models)
+        .where(*_is(workspace_id, name, version))
+        .values(deleted_at=at, deleted_with=deleted_with)
+    )
 
 
 def remove(tx: Tx, workspace_id: str, name: str, version: int) -> None:

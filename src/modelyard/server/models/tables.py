@@ -38,6 +38,8 @@ models = sa.Table(
     sa.Column("run_id", sa.String),
     sa.Column("experiment", sa.String),
     sa.Column("recorded", sa.JSON, nullable=False),
+    sa.Column("deleted_at", sa.Float),  # since when it lies in the trash
+    sa.Column("deleted_with", sa.String),  # its id; or that of the receipt under which it goes for good
     sa.UniqueConstraint("workspace_id", "name", "version", name="models_name_version"),
     sa.UniqueConstraint("workspace_id", "request_id", name="models_request"),
     sa.Index("models_page", "workspace_id", "id"),

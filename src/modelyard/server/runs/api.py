@@ -34,7 +34,8 @@ _MAX_WAIT_S = 60.0
 
 @dataclass(frozen=True)
 class RunsQuery:
-    """`tag` and `property`: `k` or `k=v`; all that are given must hold. `after`: `next` of the page before."""
+    """`tag` and `property`: `k` or `k=v`; all that are given must hold. `after`: `next` of the page before.
+    `view`: active, archived, all (but for the trash) or trash."""
 
     experiment: str = ""
     status: list[str] = field(default_factory=list)
@@ -44,6 +45,7 @@ class RunsQuery:
     parent: str = ""
     root_only: bool = False
     node: str = ""
+    view: str = "active"
     limit: int = 100
     after: str = ""
 
@@ -104,13 +106,13 @@ def routes(runs: RunService) -> Routes:
 
     @r.patch(one, Permission.RUN_WRITE)
     def update(call: Call, body: RunUpdate) -> RunInfo:
-        """Change tags and texts of a run, or add properties."""
+        """Change tags and texts of a run, add properties, archive or reactivate it."""
         return runs.update(call.workspace_id, call.path["run_id"], body, call.principal.name)
 
     @r.delete(one, Permission.CONTRIBUTE)
     def delete(call: Call) -> None:
-        """Delete a run that is over, with the runs below it."""
-        runs.delete(call.workspace_id, call.path["run_id"], call.principal.name)
+        """Put a run that is over into the trash, with the runs below it."""
+        runs.trash(call.workspace_id, call.path["run_id"], call.principal.name)
 
     _add_life(r, runs, one)
     _add_more(r, runs, one)
@@ -194,6 +196,7 @@ def _filter(query: RunsQuery) -> store.Filter:
         parent_id=query.parent,
         root_only=query.root_only,
         node=query.node,
+        view=query.view,
         after=parse_cursor(query.after) if query.after else None,
         limit=query.limit,
     )

@@ -12,7 +12,7 @@ from modelyard.wire.experiments import ExperimentCreate, ExperimentInfo, Experim
 
 @dataclass(frozen=True)
 class ExperimentsQuery:
-    """`view`: active, archived or all. `tag`: `k` or `k=v`; all that are given must hold."""
+    """`view`: active, archived, all (but for the trash) or trash. `tag`: `k` or `k=v`; all that are given must hold."""
 
     view: str = "active"
     tag: list[str] = field(default_factory=list)
@@ -48,5 +48,5 @@ def add(r: Routes, experiments: Experiments) -> None:
 
     @r.delete(one, Permission.CONTRIBUTE)
     def delete_experiment(call: Call, query: Force) -> None:
-        """Delete an empty experiment; with `force` one whose runs are all over, and its runs."""
-        experiments.delete(call.workspace_id, call.path["experiment"], query.force, call.principal.name)
+        """Put an empty experiment into the trash; with `force` one whose runs are all over, and its runs."""
+        experiments.trash(call.workspace_id, call.path["experiment"], query.force, call.principal.name)

@@ -27,6 +27,11 @@ def begin(tx: Tx, workspace_id: str, run_ids: Sequence[str]) -> None:
     tx.execute(sa.insert(changes), rows)
 
 
+def mark_all(tx: Tx, run_ids: sa.Select[tuple[str]]) -> None:
+    """The same for many, which a query names."""
+    tx.execute(sa.update(changes).where(changes.c.run_id.in_(run_ids)).values(changed=_next()))
+
+
 def mark(tx: Tx, run_ids: Sequence[str]) -> None:
     """Something that people search runs by has changed: a column, a label, the summary of a metric; or the run is gone."""
     for start in range(0, len(run_ids), _MANY):

@@ -265,6 +265,12 @@ def _repeated(tx: Tx, place: Place, run_id: str, request: str) -> RunInfo | None
     row = store.anywhere(tx, run_id)
     if row is None:
         return None
+    if row.deleted_at is not None:
+        raise Conflict(
+            "run_id_in_trash",
+            f"Run id {run_id!r} is that of a run in the trash. Choose another, restore that run with "
+            f"'modelyard trash restore {run_id}', or delete it for good with 'modelyard trash empty {run_id}'.",
+        )
     if row.workspace_id == place.workspace_id and row.request == request:
         return store.info(row)
     raise Conflict("run_id_taken", f"Run id {run_id!r} is taken by another run. Choose another.")

@@ -5,12 +5,10 @@ from __future__ import annotations
 from modelyard.server.kernel import events
 from modelyard.server.kernel.clock import Clock
 from modelyard.server.kernel.db import Database, Tx
-from modelyard.server.kernel.errors import Conflict, Invalid, NotFound
+from modelyard.server.kernel.errors import Conflict, NotFound
 from modelyard.server.kernel.ids import new_id
-from modelyard.server.runs import experiments_store, metrics_store, rules, store
+from modelyard.server.runs import experiments_store, rules, store, trash, views
 from modelyard.wire.experiments import ExperimentCreate, ExperimentInfo, ExperimentUpdate
-
-VIEWS = {"active": False, "archived": True, "all": None}
 
 
 class Experiments:
@@ -43,11 +41,10 @@ class Experiments:
 
     def list(self, workspace_id: str, view: str, tags: list[str]) -> list[ExperimentInfo]:
         """By name. `tags`: `k` or `k=v`, all of which must hold. Raises Invalid for an unknown view."""
-        if view not in VIEWS:
-            raise Invalid("bad_view", f"View {view[:80]!r} is not one of {', '.join(VIEWS)}.")
+        views.check(view)
         wanted = [rules.parse_label(tag) for tag in tags]
         with self._db.read() as tx:
-            rows = experiments_store.every(tx, workspace_id, VIEWS[view])
+            rows = experiments_store.every(tx, workspace_id, view)
         return [
             experiments_store.info(row)
             for row in rows
@@ -65,10 +62,7 @@ class Experiments:
             row = experiments_store.by_name(tx, workspace_id, name_or_id)
             row = row or experiments_store.by_id(tx, workspace_id, name_or_id)
         if row is None:
-            raise NotFound(
-                "no_such_experiment",
-                f"There is no experiment {name_or_id[:80]!r} here. List them with 'modelyard experiment list'.",
-            )
+            raise _no_such_experiment(name_or_id)
         return experiments_store.info(row)
 
     def update(
@@ -104,8 +98,8 @@ class Experiments:
 
         return self._db.write(write)
 
-    def delete(self, workspace_id: str, name_or_id: str, force: bool, actor: str = "") -> None:
-        """Take an empty experiment away, or with `force` one whose runs are all over. Raises Conflict."""
+    def trash(self, workspace_id: str, name_or_id: str, force: bool, actor: str = "") -> None:
+        """Put an empty experiment into the trash, or with `force` one whose runs are all over. Raises Conflict."""
 
         def write(tx: Tx) -> None:
             info = self.find(tx, workspace_id, name_or_id)
@@ -122,16 +116,42 @@ class Experiments:
                     "experiment_is_active",
                     f"Experiment {info.name!r} has runs that are not over ({', '.join(active[:3])}). Cancel them first.",
                 )
-            run_ids = store.ids_in(tx, workspace_id, info.id)
-            metrics_store.forget_runs(tx, run_ids)
-            store.remove(tx, run_ids)
-            experiments_store.remove(tx, [info.id])
+            row = experiments_store.by_id(tx, workspace_id, info.id)
+            assert row is not None
+            trash.put_experiment(tx, row, self._clock.now())
             self._publish(tx, "experiment.deleted", workspace_id, info.id, actor, info.name)
 
         self._db.write(write)
+
+    def restore(
+        self, workspace_id: str, experiment_id: str, name: str = "", actor: str = ""
+    ) -> ExperimentInfo:
+        """Take it out of the trash, under a new name if one is given. Raises NotFound, Conflict."""
+        if name:
+            rules.check_experiment_name(name)
+
+        def write(tx: Tx) -> ExperimentInfo:
+            row = None
+            if rules.is_experiment_name(experiment_id):
+                row = experiments_store.by_id(tx, workspace_id, experiment_id, in_trash=True)
+            if row is None:
+                raise _no_such_experiment(experiment_id)
+            trash.restore_experiment(tx, row, name or row.name)
+            info = self.find(tx, workspace_id, row.id)
+            self._publish(tx, "experiment.restored", workspace_id, info.id, actor, info.name)
+            return info
+
+        return self._db.write(write)
 
     def _publish(self, tx: Tx, kind: str, workspace_id: str, subject: str, actor: str, name: str) -> None:
         at = self._clock.now()
         events.publish(
             tx, at=at, workspace_id=workspace_id, kind=kind, subject=subject, actor=actor, name=name
         )
+
+
+def _no_such_experiment(name_or_id: str) -> NotFound:
+    return NotFound(
+        "no_such_experiment",
+        f"There is no experiment {name_or_id[:80]!r} here. List them with 'modelyard experiment list'.",
+    )

@@ -8,24 +8,30 @@ from typing import Any
 import sqlalchemy as sa
 
 from modelyard.server.kernel.db import Tx, insert
+from modelyard.server.runs import views
 from modelyard.server.runs.tables import experiments
 from modelyard.wire.experiments import ExperimentInfo
 
 Row = sa.Row[Any]
 
 
+_THERE = experiments.c.deleted_at.is_(None)
+
+
 def by_name(tx: Tx, workspace_id: str, name: str) -> Row | None:
     return tx.execute(
-        sa.select(experiments).where(experiments.c.workspace_id == workspace_id, experiments.c.name == name)
-    ).first()
-
-
-def by_id(tx: Tx, workspace_id: str, experiment_id: str) -> Row | None:
-    return tx.execute(
         sa.select(experiments).where(
-            experiments.c.workspace_id == workspace_id, experiments.c.id == experiment_id
+            experiments.c.workspace_id == workspace_id, experiments.c.name == name, _THERE
         )
     ).first()
+
+
+def by_id(tx: Tx, workspace_id: str, experiment_id: str, in_trash: bool = False) -> Row | None:
+    """`in_trash`: also one that was deleted."""
+    query = sa.select(experiments).where(
+        experiments.c.workspace_id == workspace_id, experiments.c.id == experiment_id
+    )
+    return tx.execute(query if in_trash else query.where(_THERE)).first()
 
 
 def add(tx: Tx, **given: Any) -> bool:
@@ -35,12 +41,9 @@ def add(tx: Tx, **given: Any) -> bool:
     return bool(done.rowcount == 1)
 
 
-def every(tx: Tx, workspace_id: str, archived: bool | None) -> list[Row]:
+def every(tx: Tx, workspace_id: str, view: str) -> list[Row]:
     query = sa.select(experiments).where(experiments.c.workspace_id == workspace_id)
-    if archived is not None:
-        is_null = experiments.c.archived_at.is_(None)
-        query = query.where(~is_null if archived else is_null)
-    return list(tx.execute(query.order_by(experiments.c.name)))
+    return list(tx.execute(query.where(*views.conditions(experiments, view)).order_by(experiments.c.name)))
 
 
 def change(tx: Tx, experiment_id: str, **given: Any) -> None:
@@ -64,20 +67,17 @@ def next_numbers(tx: Tx, experiment_id: str, count: int, now: float) -> int:
     return int(last) - count + 1
 
 
-def forget_runs(tx: Tx, experiment_id: str, count: int) -> None:
-    tx.execute(
-        sa.update(experiments)
-        .where(experiments.c.id == experiment_id)
-        .values(run_count=experiments.c.run_count - count)
-    )
-
-
 def remove(tx: Tx, experiment_ids: Sequence[str]) -> None:
     tx.execute(sa.delete(experiments).where(experiments.c.id.in_(experiment_ids)))
+
+
+def forget_workspace(tx: Tx, workspace_id: str) -> None:
+    tx.execute(sa.delete(experiments).where(experiments.c.workspace_id == workspace_id))
 
 
 def info(row: Row) -> ExperimentInfo:
     return ExperimentInfo(
         id=row.id, name=row.name, tags=row.tags, description=row.description, created_at=row.created_at,
         archived_at=row.archived_at, run_count=row.run_count, last_run_at=row.last_run_at,
+        deleted_at=row.deleted_at,
     )  # fmt: skip

@@ -25,8 +25,12 @@ def check_update(body: RunUpdate) -> None:
 
 
 def update(tx: Tx, row: store.Row, body: RunUpdate, now: float, actor: str) -> None:
-    """Set tags and texts, add properties. Raises Conflict for another value of a property that exists."""
+    """Set tags and texts, add properties, archive or reactivate. Raises Conflict for another value of a property that
+    exists."""
     changes = _changes(row, body)
+    if body.archived is not None and body.archived != (row.archived_at is not None):
+        changes["archived_at"] = now if body.archived else None
+        store.archive_below(tx, row, changes["archived_at"])
     if not changes:
         return
     for kind, column in (("tag", "tags"), ("property", "properties")):

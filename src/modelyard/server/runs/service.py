@@ -7,14 +7,22 @@ from collections.abc import Callable
 
 from modelyard.server.artifacts.service import ArtifactService
 from modelyard.server.environments.service import EnvironmentService
-from modelyard.server.kernel import events
 from modelyard.server.kernel.auth import Kind, Principal
 from modelyard.server.kernel.clock import Clock
 from modelyard.server.kernel.db import Database, Tx
 from modelyard.server.kernel.errors import Conflict, Forbidden, Invalid
 from modelyard.server.kernel.events import Hub
 from modelyard.server.kernel.settings import Settings
-from modelyard.server.runs import experiments_store, lifecycle, metrics_store, news, rules, store
+from modelyard.server.runs import (
+    experiments_store,
+    lifecycle,
+    metrics_store,
+    news,
+    rules,
+    store,
+    trash,
+    views,
+)
 from modelyard.server.runs.creation import Creation, Place, is_within, no_such_run
 from modelyard.server.runs.experiments import Experiments
 from modelyard.server.runs.files import RunFiles
@@ -83,9 +91,10 @@ class RunService:
     def rerun(self, place: Place, run_id: str) -> RunInfo:
         return self._creation.rerun(place, run_id)
 
-    def get(self, workspace_id: str, run_id: str) -> RunInfo:
+    def get(self, workspace_id: str, run_id: str, in_trash: bool = False) -> RunInfo:
+        """`in_trash`: also one that was deleted. Raises NotFound."""
         with self._db.read() as tx:
-            return store.info(find(tx, workspace_id, run_id))
+            return store.info(find(tx, workspace_id, run_id, in_trash))
 
     async def wait(self, workspace_id: str, run_id: str, above: int, wait_s: float) -> RunInfo | None:
         """The run as soon as its version is above `above`; None when that takes longer than `wait_s`."""
@@ -102,6 +111,7 @@ class RunService:
         self, workspace_id: str, principal: Principal, wanted: store.Filter, experiment: str = ""
     ) -> RunPage:
         """A page of runs, newest first. Raises Forbidden for a run that asks beyond its own children."""
+        views.check(wanted.view)
         with self._db.read() as tx:
             if principal.kind is Kind.RUN:
                 if not wanted.parent_id or not is_within(
@@ -122,12 +132,15 @@ class RunService:
         return RunPage(store.infos(rows), cursor(rows[-1]) if more else None)
 
     def children(self, workspace_id: str, run_id: str, recursive: bool) -> list[RunInfo]:
-        """In the order of creation."""
+        """In the order of creation; archived ones only where the run itself is archived."""
         with self._db.read() as tx:
-            find(tx, workspace_id, run_id)
+            row = find(tx, workspace_id, run_id)
             if recursive:
-                return store.infos(store.by_ids(tx, store.descendant_ids(tx, run_id)))
-            return store.infos(store.children(tx, run_id))
+                below = store.by_ids(tx, store.descendant_ids(tx, run_id))
+            else:
+                below = store.children(tx, run_id)
+            shown = [r for r in below if r.deleted_at is None and (row.archived_at or not r.archived_at)]
+            return store.infos(shown)
 
     def update(self, workspace_id: str, run_id: str, body: RunUpdate, actor: str = "") -> RunInfo:
         """Set tags and texts, add properties. Raises Conflict for another value of a property that exists."""
@@ -206,30 +219,23 @@ class RunService:
         elif row.status not in (_S.CANCEL_REQUESTED.value, _S.FINALIZING.value):
             store.move(tx, row, _S.CANCEL_REQUESTED, now=now, reason=reason, actor=actor)
 
-    def delete(self, workspace_id: str, run_id: str, actor: str = "") -> None:
-        """Take the run, everything kept of it, and the runs below it away. Raises Conflict while one is not over."""
+    def trash(self, workspace_id: str, run_id: str, actor: str = "") -> None:
+        """Put the run and the runs below it into the trash. Raises Conflict while one is not over."""
 
         def write(tx: Tx) -> None:
-            row = find(tx, workspace_id, run_id)
-            below = store.descendant_ids(tx, run_id)
-            rows = [row, *store.by_ids(tx, below)]
-            active = [r.id for r in rows if RunStatus(r.status) not in lifecycle.FINAL]
-            if active:
-                raise Conflict(
-                    "run_is_active",
-                    f"Run {active[0]!r} is not over yet. Cancel it first, then delete.",
-                    active=active[:10],
-                )
-            ids = [r.id for r in rows]
-            metrics_store.forget_runs(tx, ids)
-            store.remove(tx, list(reversed(ids)))
-            experiments_store.forget_runs(tx, row.experiment_id, len(ids))
-            events.publish(
-                tx, at=self._clock.now(), workspace_id=workspace_id, kind="run.deleted", subject=run_id, actor=actor,
-                count=len(ids),
-            )  # fmt: skip
+            trash.put_run(tx, find(tx, workspace_id, run_id), self._clock.now(), actor)
 
         self._db.write(write)
+
+    def restore(self, workspace_id: str, run_id: str, actor: str = "") -> RunInfo:
+        """Take the run, and those deleted with it, out of the trash. Raises NotFound, Conflict."""
+
+        def write(tx: Tx) -> RunInfo:
+            row = find(tx, workspace_id, run_id, in_trash=True)
+            trash.restore_run(tx, row, self._clock.now(), actor)
+            return store.info(find(tx, workspace_id, run_id))
+
+        return self._db.write(write)
 
     def is_within(self, workspace_id: str, ancestor: str, run_id: str) -> bool:
         """Whether the run is `ancestor` or below it; what a run's token may touch."""
@@ -257,13 +263,16 @@ class RunService:
         run_ids = store.ids_in(tx, workspace_id)
         metrics_store.forget_runs(tx, run_ids)
         store.remove(tx, run_ids)
-        experiments_store.remove(tx, [row.id for row in experiments_store.every(tx, workspace_id, None)])
+        experiments_store.forget_workspace(tx, workspace_id)
 
 
-def find(tx: Tx, workspace_id: str, run_id: str) -> store.Row:
-    row = store.by_id(tx, workspace_id, run_id) if rules.is_run_id(run_id) else None
-    if row is None:
+def find(tx: Tx, workspace_id: str, run_id: str, in_trash: bool = False) -> store.Row:
+    """`in_trash`: also one that was deleted. Raises NotFound."""
+    if not rules.is_run_id(run_id):
         raise no_such_run(run_id)
+    row = store.by_id(tx, workspace_id, run_id, in_trash)
+    if row is None:
+        raise trash.missing(tx, workspace_id, run_id) or no_such_run(run_id)
     return row
 
 

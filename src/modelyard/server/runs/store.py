@@ -13,7 +13,7 @@ from modelyard.server.kernel import auth, events
 from modelyard.server.kernel.auth import Kind
 from modelyard.server.kernel.db import Tx
 from modelyard.server.kernel.errors import Conflict
-from modelyard.server.runs import changes, lifecycle
+from modelyard.server.runs import changes, lifecycle, views
 from modelyard.server.runs.tables import experiments, labels, runs
 from modelyard.wire import codec
 from modelyard.wire.runs import RunError, RunInfo, RunSpec, RunStatus
@@ -30,6 +30,7 @@ _PLACED = [s.value for s in (*lifecycle.ACTIVE, RunStatus.NOT_RESPONDING, RunSta
 _SELECT = sa.select(runs, experiments.c.name.label("experiment")).join(
     experiments, experiments.c.id == runs.c.experiment_id
 )
+_THERE = runs.c.deleted_at.is_(None)
 
 
 @dataclass(frozen=True)
@@ -44,21 +45,25 @@ class Filter:
     parent_id: str = ""
     root_only: bool = False
     node: str = ""
+    view: str = "active"
     after: tuple[float, str] | None = None
     limit: int = field(default=100)
 
 
-def by_id(tx: Tx, workspace_id: str, run_id: str) -> Row | None:
-    return tx.execute(_SELECT.where(runs.c.id == run_id, runs.c.workspace_id == workspace_id)).first()
+def by_id(tx: Tx, workspace_id: str, run_id: str, in_trash: bool = False) -> Row | None:
+    """`in_trash`: also one that was deleted."""
+    query = _SELECT.where(runs.c.id == run_id, runs.c.workspace_id == workspace_id)
+    return tx.execute(query if in_trash else query.where(_THERE)).first()
 
 
 def anywhere(tx: Tx, run_id: str) -> Row | None:
+    """In whichever workspace, or in the trash."""
     return tx.execute(_SELECT.where(runs.c.id == run_id)).first()
 
 
 def version(tx: Tx, workspace_id: str, run_id: str) -> int | None:
     return tx.execute(
-        sa.select(runs.c.version).where(runs.c.id == run_id, runs.c.workspace_id == workspace_id)
+        sa.select(runs.c.version).where(runs.c.id == run_id, runs.c.workspace_id == workspace_id, _THERE)
     ).scalar()
 
 
@@ -149,7 +154,7 @@ def move(
 
 def page(tx: Tx, workspace_id: str, wanted: Filter) -> list[Row]:
     """Newest first; `wanted.after` is the (created_at, id) of the last one seen."""
-    query = _SELECT.where(runs.c.workspace_id == workspace_id)
+    query = _SELECT.where(runs.c.workspace_id == workspace_id, *views.conditions(runs, wanted.view))
     equal: tuple[tuple[sa.Column[Any], str], ...] = (
         (runs.c.experiment_id, wanted.experiment_id), (runs.c.type, wanted.type),
         (runs.c.parent_id, wanted.parent_id), (runs.c.node, wanted.node),
@@ -175,8 +180,22 @@ def page(tx: Tx, workspace_id: str, wanted: Filter) -> list[Row]:
     return list(tx.execute(query))
 
 
+def archive_below(tx: Tx, row: Row, at: float | None) -> None:
+    """Runs below one that is archived (`at`) are so too; they come back (None) with the one they were archived with."""
+    below = descendant_ids(tx, row.id)
+    for start in range(0, len(below), _MANY):
+        some = below[start : start + _MANY]
+        as_before = runs.c.archived_at.is_(None) if at is not None else runs.c.archived_at == row.archived_at
+        tx.execute(
+            sa.update(runs)
+            .where(runs.c.id.in_(some), as_before)
+            .values(archived_at=at, version=runs.c.version + 1)
+        )
+        changes.mark(tx, some)
+
+
 def children(tx: Tx, run_id: str) -> list[Row]:
-    query = _SELECT.where(runs.c.parent_id == run_id).order_by(runs.c.created_at, runs.c.number)
+    query = _SELECT.where(runs.c.parent_id == run_id, _THERE).order_by(runs.c.created_at, runs.c.number)
     return list(tx.execute(query))
 
 
@@ -256,16 +275,9 @@ def ids_in(tx: Tx, workspace_id: str, experiment_id: str = "") -> list[str]:
 
 
 def remove(tx: Tx, run_ids: Sequence[str]) -> None:
-    """What hangs on a run by a foreign key goes with it."""
+    """Runs of the trash, or of a workspace that goes. What hangs on a run by a foreign key goes with it."""
     for start in range(0, len(run_ids), _MANY):
         some = run_ids[start : start + _MANY]
-        parents = sa.select(runs.c.parent_id, sa.func.count()).where(
-            runs.c.id.in_(some), runs.c.parent_id.is_not(None)
-        )
-        for parent_id, count in tx.execute(parents.group_by(runs.c.parent_id)).all():
-            tx.execute(
-                sa.update(runs).where(runs.c.id == parent_id).values(child_count=runs.c.child_count - count)
-            )
         tx.execute(sa.delete(runs).where(runs.c.id.in_(some)))
         changes.mark(tx, some)
         for run_id in some:

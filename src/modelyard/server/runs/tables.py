@@ -18,10 +18,19 @@ experiments = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("archived_at", sa.Float),
     sa.Column("deleted_at", sa.Float),  # since when it lies in the trash
+    sa.Column("deleted_with", sa.String),  # see runs
     sa.Column("last_number", sa.Integer, nullable=False),  # of its newest run; numbers are not used again
     sa.Column("run_count", sa.Integer, nullable=False),
     sa.Column("last_run_at", sa.Float),
-    sa.UniqueConstraint("workspace_id", "name"),
+    # A name is free again as soon as its experiment lies in the trash.
+    sa.Index(
+        "experiments_name",
+        "workspace_id",
+        "name",
+        unique=True,
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    ),
 )
 
 runs = sa.Table(
@@ -49,6 +58,9 @@ runs = sa.Table(
     sa.Column("archived_at", sa.Float),
     sa.Column("deleted_at", sa.Float),  # since when it lies in the trash
     sa.Column("synced_at", sa.Float),  # since when the yard knows of a run that was kept offline
+    # The id of what was deleted by a person: the run itself, the run above it, or its experiment. Or that of the receipt
+    # under which it goes for good, from where nothing comes back.
+    sa.Column("deleted_with", sa.String),
     sa.Column("started_at", sa.Float),
     sa.Column("ended_at", sa.Float),
     sa.Column("version", sa.Integer, nullable=False),
@@ -70,6 +82,12 @@ runs = sa.Table(
     sa.Index("runs_of_parent", "parent_id"),
     sa.Index("runs_status", "status", "created_at"),
     sa.Index("runs_node", "node", "status"),
+    sa.Index(
+        "runs_deleted",
+        "deleted_with",
+        sqlite_where=sa.text("deleted_with IS NOT NULL"),
+        postgresql_where=sa.text("deleted_with IS NOT NULL"),
+    ),
 )
 
 # Each run once, with the number of its newest change: numbers grow in the order of commits, so whoever keeps a picture of

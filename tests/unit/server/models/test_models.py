@@ -86,7 +86,7 @@ def test_a_bad_name_is_refused(lower_yard: SmallYard, name: str) -> None:
 def test_a_version_is_not_given_out_again_after_deletion(lower_yard: SmallYard) -> None:
     _register(lower_yard)
     _register(lower_yard)
-    lower_yard.models.delete(lower_yard.workspace_id, "churn", 2)
+    lower_yard.models.trash(lower_yard.workspace_id, "churn", 2)
     assert lower_yard.models.get(lower_yard.workspace_id, "churn").version == 1
     assert _register(lower_yard).version == 3
 
@@ -95,7 +95,7 @@ def test_a_model_that_an_endpoint_serves_is_not_deleted(lower_yard: SmallYard) -
     _register(lower_yard)
     lower_yard.models.in_use = lambda tx, workspace_id, name, version: ["churn-prod"]
     with pytest.raises(Conflict) as caught:
-        lower_yard.models.delete(lower_yard.workspace_id, "churn", 1)
+        lower_yard.models.trash(lower_yard.workspace_id, "churn", 1)
     assert caught.value.detail == (
         "Model 'churn' version 1 is served by endpoint 'churn-prod'. Delete or update the endpoint first."
     )

@@ -13,6 +13,7 @@ def upgrade() -> None:
     _runs()
     _metrics()
     _offline()
+    _trash()
 
 
 def _runs() -> None:
@@ -45,3 +46,22 @@ def _metrics() -> None:
 
 def _offline() -> None:
     op.add_column("runs", sa.Column("synced_at", sa.Float(), nullable=True))
+
+
+def _trash() -> None:
+    op.add_column("runs", sa.Column("deleted_with", sa.String(), nullable=True))
+    deleted = sa.text("deleted_with IS NOT NULL")
+    op.create_index("runs_deleted", "runs", ["deleted_with"], sqlite_where=deleted, postgresql_where=deleted)
+    op.add_column("models", sa.Column("deleted_at", sa.Float(), nullable=True))
+    op.add_column("models", sa.Column("deleted_with", sa.String(), nullable=True))
+    # The name of an experiment in the trash is free again. SQLite takes a constraint away by copying the table.
+    name = "experiments_workspace_id_name_key"  # as PostgreSQL calls what has no name
+    rule = {"uq": "%(table_name)s_%(column_0_name)s_name_key"}
+    with op.batch_alter_table("experiments", naming_convention=rule) as batch:
+        batch.add_column(sa.Column("deleted_with", sa.String(), nullable=True))
+        batch.drop_constraint(name, type_="unique")
+    there = sa.text("deleted_at IS NULL")
+    op.create_index(
+        "experiments_name", "experiments", ["workspace_id", "name"], unique=True,
+        sqlite_where=there, postgresql_where=there,
+    )  # fmt: skip
