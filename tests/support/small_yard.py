@@ -28,6 +28,8 @@ from modelyard.server.kernel.clock import ManualClock
 from modelyard.server.kernel.db import Database, metadata
 from modelyard.server.kernel.errors import ProblemError
 from modelyard.server.models import api as models_api
+from modelyard.server.models import api_registered as registered_api
+from modelyard.server.models.registered import RegisteredModels
 from modelyard.server.models.service import ModelService
 from modelyard.server.workspaces import api as workspaces_api
 from modelyard.server.workspaces.service import WorkspaceService
@@ -43,6 +45,7 @@ class SmallYard:
     artifacts: ArtifactService
     data: DataService
     models: ModelService
+    registered: RegisteredModels
     tables: list[sa.Table]  # of the slices that were loaded when it was made
     url: str = ""
     clients: dict[str, Client] = field(default_factory=dict)
@@ -97,8 +100,9 @@ def small_yard(home: Path) -> Iterator[SmallYard]:
     artifacts = ArtifactService(db, clock, open_store(f"file://{home / 'blobs'}", home / "staging"))
     data = DataService(db, clock, artifacts)
     models = ModelService(db, clock, artifacts)
+    registered = RegisteredModels(db, clock, models)
     metadata.create_all(db.engine)
-    yard = SmallYard(home, db, clock, workspaces, artifacts, data, models, metadata.sorted_tables)
+    yard = SmallYard(home, db, clock, workspaces, artifacts, data, models, registered, metadata.sorted_tables)
 
     async def refused(_request: Request, error: Exception) -> Response:
         assert isinstance(error, ProblemError)
@@ -108,7 +112,8 @@ def small_yard(home: Path) -> Iterator[SmallYard]:
         *workspaces_api.routes(workspaces).items,
         *artifacts_api.routes(artifacts).items,
         *data_api.routes(data).items,
-        *models_api.routes(models).items,
+        *models_api.routes(models, registered).items,
+        *registered_api.routes(registered).items,
     ]
     app = Starlette(
         routes=http.starlette_routes(routes, Identity(db, clock, "owner-token"), workspaces.id_of),

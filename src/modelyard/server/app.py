@@ -38,6 +38,8 @@ from modelyard.server.kernel.supervisor import Supervisor
 from modelyard.server.migrations import migrate
 from modelyard.server.mlflow import api as mlflow_api
 from modelyard.server.models import api as models_api
+from modelyard.server.models import api_registered as registered_api
+from modelyard.server.models.registered import RegisteredModels
 from modelyard.server.models.service import ModelService
 from modelyard.server.runs import api as runs_api
 from modelyard.server.runs.reconcile import LostRuns
@@ -83,6 +85,7 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
     environments = EnvironmentService(db, clock, hub)
     compute = ComputeService(db, clock, hub, slots=settings.slots or os.cpu_count() or 1)
     models = ModelService(db, clock, artifacts)
+    registered = RegisteredModels(db, clock, models)
     runs = RunService(db, clock, hub, artifacts, environments, settings)
     endpoints = EndpointService(db, clock, hub, artifacts, models, environments, settings)
 
@@ -111,7 +114,8 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
         data_api.routes(data),
         environments_api.routes(environments),
         compute_api.routes(compute),
-        models_api.routes(models),
+        models_api.routes(models, registered),
+        registered_api.routes(registered),
         runs_api.routes(runs),
         endpoints_api.routes(endpoints),
         mlflow_api.routes(),

@@ -26,6 +26,10 @@ class ModelRegister:
     # Datasets, sample inputs and the resource configuration, as given.
     recorded: Dict[str, Any] = field(default_factory=dict)
     user: str = ""
+    source: str = ""  # where the files were, as the caller names it
+
+
+STAGES = ("None", "Staging", "Production", "Archived")
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,10 @@ class ModelInfo:
     recorded: Dict[str, Any] = field(default_factory=dict)
     endpoints: List[str] = field(default_factory=list)  # active deployments that use it
     deleted_at: Optional[float] = None  # since when the version lies in the trash
+    stage: str = "None"  # one of STAGES
+    source: str = ""
+    updated_at: float = 0.0
+    aliases: List[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -71,3 +79,53 @@ class ModelUpdate:
     add_properties: Dict[str, str] = field(default_factory=dict)
     framework: Optional[str] = None
     framework_version: Optional[str] = None
+    stage: Optional[str] = None
+    archive_existing: bool = False  # move the other versions of that stage to Archived
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A name with what all its versions share. `latest`: the newest version of each stage; `aliases`: which version
+    each of them names."""
+
+    name: str
+    description: str = ""
+    tags: Dict[str, str] = field(default_factory=dict)
+    aliases: Dict[str, int] = field(default_factory=dict)
+    created_at: float = 0.0
+    updated_at: float = 0.0
+    latest: List[ModelInfo] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RegisteredModelPage:
+    """Registered models by name. `next` is the cursor of the following page, None at the end."""
+
+    items: List[RegisteredModel]
+    next: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class RegisteredModelCreate:
+    """A name that has no version yet."""
+
+    name: str
+    description: str = ""
+    tags: Dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RegisteredModelUpdate:
+    """Only what is given changes. `name`: another name for all versions."""
+
+    name: Optional[str] = None
+    description: Optional[str] = None
+    set_tags: Dict[str, str] = field(default_factory=dict)
+    remove_tags: List[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ModelAlias:
+    """Which version an alias is to name."""
+
+    version: int

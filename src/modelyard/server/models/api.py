@@ -10,6 +10,7 @@ from starlette.responses import Response
 from modelyard.server.kernel.auth import Kind, Permission
 from modelyard.server.kernel.errors import Forbidden, Invalid
 from modelyard.server.kernel.http import WORKSPACE, Call, Routes
+from modelyard.server.models.registered import RegisteredModels
 from modelyard.server.models.service import ModelService
 from modelyard.server.models.store import Search
 from modelyard.wire.artifacts import FileInfo, FileList
@@ -33,7 +34,7 @@ class ModelsQuery:
     after: str = ""
 
 
-def routes(service: ModelService) -> Routes:
+def routes(service: ModelService, registered: RegisteredModels) -> Routes:
     r = Routes("models")
 
     @r.post(f"{WORKSPACE}/models", Permission.MODEL_REGISTER, status=201)
@@ -67,23 +68,23 @@ def routes(service: ModelService) -> Routes:
 
     @r.get(_VERSION, Permission.READ)
     def get(call: Call) -> ModelInfo:
-        """Show a version of a model; `latest` is the highest."""
-        return service.get(call.workspace_id, *_named(call))
+        """Show a version of a model; `latest` is the highest, `@ALIAS` the one that an alias names."""
+        return service.get(call.workspace_id, *_named(registered, call))
 
     @r.patch(_VERSION, Permission.CONTRIBUTE)
     def update(call: Call, body: ModelUpdate) -> ModelInfo:
-        """Change description, framework and tags; add properties."""
-        return service.update(call.workspace_id, *_named(call), body, call.principal.name)
+        """Change description, framework, stage and tags; add properties."""
+        return service.update(call.workspace_id, *_named(registered, call), body, call.principal.name)
 
     @r.delete(_VERSION, Permission.CONTRIBUTE)
     def delete(call: Call) -> None:
         """Put a version of a model into the trash; refused while an endpoint serves it."""
-        service.trash(call.workspace_id, *_named(call), call.principal.name)
+        service.trash(call.workspace_id, *_named(registered, call), call.principal.name)
 
     @r.get(f"{_VERSION}/files", Permission.READ)
     def files(call: Call) -> FileList:
         """List the files of a version."""
-        name, version = _named(call)
+        name, version = _named(registered, call)
         info = service.get(call.workspace_id, name, version)
         entries = service.files(call.workspace_id, name, info.version)
         return FileList([FileInfo(e.path, e.size, info.created_at, e.hash) for e in entries])
@@ -91,16 +92,20 @@ def routes(service: ModelService) -> Routes:
     @r.get(f"{_VERSION}/files/{{path:path}}", Permission.READ, raw="application/octet-stream")
     def file(call: Call) -> Response:
         """Download one file of a version or a range of it."""
-        return service.file_response(call.workspace_id, *_named(call), call.path["path"], call.request)
+        return service.file_response(
+            call.workspace_id, *_named(registered, call), call.path["path"], call.request
+        )
 
     return r
 
 
-def _named(call: Call) -> tuple[str, int | None]:
-    text = call.path["version"]
+def _named(registered: RegisteredModels, call: Call) -> tuple[str, int | None]:
+    name, text = call.path["name"], call.path["version"]
     if text == "latest":
-        return call.path["name"], None
-    return call.path["name"], _number(text, "bad_version", "A model's version is a number or 'latest'")
+        return name, None
+    if text.startswith("@"):
+        return name, registered.version_of(call.workspace_id, name, text[1:])
+    return name, _number(text, "bad_version", "A model's version is a number, 'latest' or '@' and an alias")
 
 
 def _number(text: str, code: str, rule: str) -> int:

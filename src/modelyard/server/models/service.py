@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Sequence
 
 from starlette.requests import Request
@@ -14,13 +13,12 @@ from modelyard.server.kernel import events
 from modelyard.server.kernel.clock import Clock
 from modelyard.server.kernel.db import Database, Tx
 from modelyard.server.kernel.errors import Conflict, Invalid, NotFound
-from modelyard.server.models import store
+from modelyard.server.models import registered_store, rules, store
 from modelyard.server.models.store import Search
 from modelyard.wire.artifacts import FileEntry
 from modelyard.wire.models import ModelInfo, ModelPage, ModelRegister, ModelUpdate
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
-_MAX_PAGE = 1000
+MAX_PAGE = 1000
 
 
 class ModelService:
@@ -40,9 +38,18 @@ class ModelService:
         self.run_is_within: Callable[[str, str, str], bool] = _is_same
         self.in_use: Callable[[Tx, str, str, int], Sequence[str]] = _no_endpoints
 
-    def register(self, workspace_id: str, body: ModelRegister, actor: str = "") -> ModelInfo:
-        """A new version of a model; the same one again for a repeated `request_id`. Raises Invalid, NotFound."""
-        check_name(body.name)
+    def register(
+        self,
+        workspace_id: str,
+        body: ModelRegister,
+        actor: str = "",
+        entries: Sequence[FileEntry] | None = None,
+    ) -> ModelInfo:
+        """A new version of a model; the same one again for a repeated `request_id`. Raises Invalid, NotFound.
+
+        `entries` given: the files, of which there may be none, found by a caller who knows where the source is.
+        """
+        rules.check_name(body.name)
         if not body.request_id or len(body.request_id) > 200:
             raise Invalid(
                 "bad_request_id", "Send a request_id of 1 to 200 characters, new for each registration."
@@ -51,7 +58,7 @@ class ModelService:
             done = store.by_request(tx, workspace_id, body.request_id)
         if done is not None:
             return self._same_request(done, body)
-        entries = self._entries(workspace_id, body)
+        found = self._entries(workspace_id, body) if entries is None else entries
         experiment = self.run_experiment(workspace_id, body.run_id) if body.run_id else None
 
         def write(tx: Tx) -> ModelInfo:
@@ -59,9 +66,10 @@ class ModelService:
             done = store.by_request(tx, workspace_id, body.request_id)
             if done is not None:
                 return self._same_request(done, body)
-            tree_id = self._artifacts.make_tree(tx, entries)
-            self._artifacts.check_held(tx, entries, workspace_id)
-            info = self._new(body, version, entries, tree_id, experiment)
+            tree_id = self._artifacts.make_tree(tx, found)
+            self._artifacts.check_held(tx, found, workspace_id)
+            info = self._new(body, version, found, tree_id, experiment)
+            registered_store.register(tx, workspace_id, body.name, info.created_at)
             store.add(tx, workspace_id, body.request_id, info)
             self._publish(tx, "model.registered", workspace_id, info, actor)
             return info
@@ -71,17 +79,17 @@ class ModelService:
     def get(self, workspace_id: str, name: str, version: int | None = None) -> ModelInfo:
         """A version of a model; the latest without `version`. Raises NotFound."""
         with self._db.read() as tx:
-            return self._with_endpoints(tx, workspace_id, self._found(tx, workspace_id, name, version))
+            return self._told(tx, workspace_id, [self.found(tx, workspace_id, name, version)])[0]
 
     def list(self, workspace_id: str, wanted: Search) -> ModelPage:
         """Newest first. Raises Invalid for a page size that is out of bounds."""
-        if not 1 <= wanted.limit <= _MAX_PAGE:
-            raise Invalid("bad_limit", f"A page has 1 to {_MAX_PAGE} models, not {wanted.limit}.")
+        if not 1 <= wanted.limit <= MAX_PAGE:
+            raise Invalid("bad_limit", f"A page has 1 to {MAX_PAGE} models, not {wanted.limit}.")
         with self._db.read() as tx:
             rows = store.search(tx, workspace_id, dataclasses.replace(wanted, limit=wanted.limit + 1))
             page = rows[: wanted.limit]
-            items = [self._with_endpoints(tx, workspace_id, info) for _, info in page]
-        return ModelPage(items, str(page[-1][0]) if len(rows) > len(page) else None)
+            items = self._told(tx, workspace_id, [info for _, info in page])
+        return ModelPage([*items], str(page[-1][0]) if len(rows) > len(page) else None)
 
     def update(
         self, workspace_id: str, name: str, version: int | None, body: ModelUpdate, actor: str = ""
@@ -89,7 +97,8 @@ class ModelService:
         """Only what is given changes. Raises Conflict for a property that has another value already."""
 
         def write(tx: Tx) -> ModelInfo:
-            before = self._found(tx, workspace_id, name, version)
+            now = self._clock.now()
+            before = self.found(tx, workspace_id, name, version)
             for key, value in body.add_properties.items():
                 if before.properties.get(key, value) != value:
                     raise Conflict(
@@ -107,10 +116,17 @@ class ModelService:
                 framework_version=(
                     before.framework_version if body.framework_version is None else body.framework_version
                 ),
+                stage=before.stage if body.stage is None else rules.stage(body.stage),
+                updated_at=now,
             )
+            if body.archive_existing:
+                rules.check_archives(after.stage)
+                store.archive_stage(tx, workspace_id, after.stage, after, now)
             store.change(tx, workspace_id, before, after)
+            if after.stage != before.stage:
+                registered_store.change(tx, workspace_id, name, updated_at=now)
             self._publish(tx, "model.updated", workspace_id, after, actor)
-            return self._with_endpoints(tx, workspace_id, after)
+            return self._told(tx, workspace_id, [after])[0]
 
         return self._db.write(write)
 
@@ -118,38 +134,49 @@ class ModelService:
         """Put a version into the trash. Raises Conflict naming the endpoints that serve it."""
 
         def write(tx: Tx) -> None:
-            info = self._found(tx, workspace_id, name, version)
-            serving = self.in_use(tx, workspace_id, name, info.version)
-            if serving:
-                named = " and ".join(repr(e) for e in serving)
-                one = len(serving) == 1
-                raise Conflict(
-                    "model_in_use",
-                    f"Model {name!r} version {info.version} is served by endpoint{'' if one else 's'} {named}. "
-                    f"Delete or update the endpoint{'' if one else 's'} first.",
-                    endpoints=list(serving),
-                )
-            store.set_deleted(tx, workspace_id, name, info.version, self._clock.now(), info.id)
+            info = self.found(tx, workspace_id, name, version)
+            self.put_away(tx, workspace_id, info, info.id)
+            registered_store.change(tx, workspace_id, name, updated_at=self._clock.now())
             self._publish(tx, "model.deleted", workspace_id, info, actor)
 
         self._db.write(write)
+
+    def put_away(self, tx: Tx, workspace_id: str, info: ModelInfo, deleted_with: str) -> None:
+        """Into the trash with it, without its aliases. Raises Conflict."""
+        self.check_unused(tx, workspace_id, info.name, info.version)
+        store.set_deleted(tx, workspace_id, info.name, info.version, self._clock.now(), deleted_with)
+        store.drop_aliases(tx, workspace_id, info.name, info.version)
 
     def restore(self, workspace_id: str, name: str, version: int, actor: str = "") -> ModelInfo:
         """Take a version out of the trash. Raises NotFound, Conflict."""
 
         def write(tx: Tx) -> ModelInfo:
-            info = (
-                store.get(tx, workspace_id, name, version, in_trash=True) if _NAME.fullmatch(name) else None
-            )
+            info = None
+            if not rules.name_problem(name):
+                info = store.get(tx, workspace_id, name, version, in_trash=True)
             if info is None:
-                return self._found(tx, workspace_id, name, version)  # raises
+                return self.found(tx, workspace_id, name, version)  # raises
             if info.deleted_at is None:
                 raise Conflict("not_in_trash", f"Model {info.id} is not in the trash.")
             store.set_deleted(tx, workspace_id, name, version, None, None)
+            registered_store.register(tx, workspace_id, name, self._clock.now())
             self._publish(tx, "model.restored", workspace_id, info, actor)
-            return self._with_endpoints(tx, workspace_id, self._found(tx, workspace_id, name, version))
+            return self._told(tx, workspace_id, [self.found(tx, workspace_id, name, version)])[0]
 
         return self._db.write(write)
+
+    def check_unused(self, tx: Tx, workspace_id: str, name: str, version: int) -> None:
+        """Raises Conflict naming the endpoints that serve this version."""
+        serving = self.in_use(tx, workspace_id, name, version)
+        if serving:
+            named = " and ".join(repr(e) for e in serving)
+            one = len(serving) == 1
+            raise Conflict(
+                "model_in_use",
+                f"Model {name!r} version {version} is served by endpoint{'' if one else 's'} {named}. "
+                f"Delete or update the endpoint{'' if one else 's'} first.",
+                endpoints=list(serving),
+            )
 
     def files(self, workspace_id: str, name: str, version: int | None) -> Sequence[FileEntry]:
         """The files of a version, sorted by path. Raises NotFound."""
@@ -201,6 +228,7 @@ class ModelService:
         tree_id: str,
         experiment: str | None,
     ) -> ModelInfo:
+        now = self._clock.now()
         return ModelInfo(
             id=f"{body.name}:{version}",
             name=body.name,
@@ -210,15 +238,17 @@ class ModelService:
             properties=body.properties,
             framework=body.framework,
             framework_version=body.framework_version,
-            created_at=self._clock.now(),
+            created_at=now,
+            updated_at=now,
             size_bytes=sum(e.size for e in entries),
             file_count=len(entries),
             tree_id=tree_id,
-            is_folder=len(entries) > 1 or "/" in entries[0].path,
+            is_folder=len(entries) != 1 or "/" in entries[0].path,
             user=body.user,
             run_id=body.run_id,
             experiment=experiment,
             recorded=body.recorded,
+            source=body.source,
         )
 
     def _same_request(self, done: ModelInfo, body: ModelRegister) -> ModelInfo:
@@ -229,8 +259,9 @@ class ModelService:
             )
         return done
 
-    def _found(self, tx: Tx, workspace_id: str, name: str, version: int | None) -> ModelInfo:
-        known = _NAME.fullmatch(name) is not None
+    def found(self, tx: Tx, workspace_id: str, name: str, version: int | None) -> ModelInfo:
+        """A version without what other tables tell of it. Raises NotFound."""
+        known = not rules.name_problem(name)
         info = store.get(tx, workspace_id, name, version) if known else None
         if info is not None:
             return info
@@ -243,9 +274,13 @@ class ModelService:
             f"There is no model {name[:300]!r} in this workspace. List them with 'modelyard model list'.",
         )
 
-    def _with_endpoints(self, tx: Tx, workspace_id: str, info: ModelInfo) -> ModelInfo:
-        serving = self.in_use(tx, workspace_id, info.name, info.version)
-        return dataclasses.replace(info, endpoints=list(serving)) if serving else info
+    def _told(self, tx: Tx, workspace_id: str, infos: Sequence[ModelInfo]) -> Sequence[ModelInfo]:
+        """With what other tables tell of them: aliases, endpoints."""
+        told = store.with_aliases(tx, workspace_id, infos)
+        serving = [self.in_use(tx, workspace_id, info.name, info.version) for info in told]
+        return [
+            dataclasses.replace(i, endpoints=list(e)) if e else i for i, e in zip(told, serving, strict=True)
+        ]
 
     def _publish(self, tx: Tx, kind: str, workspace_id: str, info: ModelInfo, actor: str) -> None:
         at = self._clock.now()
@@ -268,13 +303,3 @@ def _is_same(_workspace_id: str, ancestor: str, run: str) -> bool:
 
 def _no_endpoints(_tx: Tx, _workspace_id: str, _name: str, _version: int) -> Sequence[str]:
     return ()
-
-
-def check_name(name: str) -> None:
-    """Raises Invalid unless the name is one that v1 takes."""
-    if not _NAME.fullmatch(name):
-        raise Invalid(
-            "bad_model_name",
-            f"Model name {name[:300]!r} can't be used: it needs 1 to 255 letters, digits, '.', '-' or '_' and begins "
-            "with a letter or digit.",
-        )

@@ -10,11 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from modelyard.server.kernel.db import Tx, insert
-from modelyard.server.models.tables import model_labels, model_names, models
+from modelyard.server.models.tables import model_aliases, model_labels, model_name_tags, model_names, models
 from modelyard.wire.models import ModelInfo
 
-_NOT_COLUMNS = ("id", "endpoints")  # of ModelInfo: made from the others
-_THERE = models.c.deleted_at.is_(None)
+_NOT_COLUMNS = ("id", "endpoints", "aliases")  # of ModelInfo: made from other columns and tables
+THERE = models.c.deleted_at.is_(None)
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,9 @@ class Search:
 
 def lock_name(tx: Tx, workspace_id: str, name: str) -> int:
     """The last version given out under this name (0: none), which nobody else changes until this transaction ends."""
-    statement = insert(tx, model_names).values(workspace_id=workspace_id, name=name, last_version=0)
+    statement = insert(tx, model_names).values(
+        workspace_id=workspace_id, name=name, last_version=0, registered=False
+    )
     last = tx.execute(
         statement.on_conflict_do_update(
             index_elements=["workspace_id", "name"], set_={"last_version": model_names.c.last_version}
@@ -43,7 +45,7 @@ def lock_name(tx: Tx, workspace_id: str, name: str) -> int:
 
 
 def add(tx: Tx, workspace_id: str, request_id: str, info: ModelInfo) -> None:
-    """Keep a new version; the name is locked."""
+    """Keep a new version, under a name that is locked and registered."""
     row = {k: v for k, v in dataclasses.asdict(info).items() if k not in _NOT_COLUMNS}
     done = tx.execute(
         sa.insert(models)
@@ -71,7 +73,7 @@ def get(
     """`version` None: the highest that is there. `in_trash`: also one that was deleted."""
     query = sa.select(models).where(models.c.workspace_id == workspace_id, models.c.name == name)
     if not in_trash:
-        query = query.where(_THERE)
+        query = query.where(THERE)
     if version is not None:
         query = query.where(models.c.version == version)
     return _one(tx, query.order_by(models.c.version.desc()).limit(1))
@@ -79,14 +81,14 @@ def get(
 
 def versions(tx: Tx, workspace_id: str, name: str) -> list[int]:
     query = sa.select(models.c.version).where(
-        models.c.workspace_id == workspace_id, models.c.name == name, _THERE
+        models.c.workspace_id == workspace_id, models.c.name == name, THERE
     )
     return list(tx.execute(query.order_by(models.c.version)).scalars())
 
 
 def search(tx: Tx, workspace_id: str, wanted: Search) -> list[tuple[int, ModelInfo]]:
     """Newest first, each with its row id."""
-    query = sa.select(models).where(models.c.workspace_id == workspace_id, _THERE)
+    query = sa.select(models).where(models.c.workspace_id == workspace_id, THERE)
     if wanted.name:
         query = query.where(models.c.name == wanted.name)
     if wanted.run_id:
@@ -109,12 +111,12 @@ def search(tx: Tx, workspace_id: str, wanted: Search) -> list[tuple[int, ModelIn
     if wanted.before is not None:
         query = query.where(models.c.id < wanted.before)
     rows = tx.execute(query.order_by(models.c.id.desc()).limit(wanted.limit)).all()
-    return [(row.id, _info(row)) for row in rows]
+    return [(row.id, info_of(row)) for row in rows]
 
 
 def change(tx: Tx, workspace_id: str, before: ModelInfo, after: ModelInfo) -> None:
     """Make the row and its labels say what `after` says."""
-    columns = ("description", "tags", "properties", "framework", "framework_version")
+    columns = ("description", "tags", "properties", "framework", "framework_version", "stage", "updated_at")
     where = _is(workspace_id, before.name, before.version)
     row_id = tx.execute(
         sa.update(models).where(*where).values({c: getattr(after, c) for c in columns}).returning(models.c.id)
@@ -152,8 +154,36 @@ def remove(tx: Tx, workspace_id: str, name: str, version: int) -> None:
     tx.execute(sa.delete(model_labels).where(model_labels.c.model_id == row_id))
 
 
+def drop_aliases(tx: Tx, workspace_id: str, name: str, version: int) -> None:
+    """No alias names this version any more."""
+    of_name = (model_aliases.c.workspace_id == workspace_id, model_aliases.c.name == name)
+    tx.execute(sa.delete(model_aliases).where(*of_name, model_aliases.c.version == version))
+
+
+def archive_stage(tx: Tx, workspace_id: str, stage: str, but: ModelInfo, now: float) -> None:
+    """Move the other versions of this name that are in `stage` to Archived."""
+    others = (
+        models.c.workspace_id == workspace_id,
+        models.c.name == but.name,
+        models.c.version != but.version,
+        models.c.stage == stage,
+    )
+    tx.execute(sa.update(models).where(*others).values(stage="Archived", updated_at=now))
+
+
+def with_aliases(tx: Tx, workspace_id: str, infos: Sequence[ModelInfo]) -> list[ModelInfo]:
+    """The same versions, each with the aliases that name it."""
+    named: dict[tuple[str, int], list[str]] = {}
+    query = sa.select(model_aliases).where(
+        model_aliases.c.workspace_id == workspace_id, model_aliases.c.name.in_({i.name for i in infos})
+    )
+    for row in tx.execute(query.order_by(model_aliases.c.alias)):
+        named.setdefault((row.name, row.version), []).append(row.alias)
+    return [dataclasses.replace(i, aliases=named.get((i.name, i.version), [])) for i in infos]
+
+
 def forget_workspace(tx: Tx, workspace_id: str) -> None:
-    for table in (models, model_labels, model_names):
+    for table in (models, model_labels, model_aliases, model_name_tags, model_names):
         tx.execute(sa.delete(table).where(table.c.workspace_id == workspace_id))
 
 
@@ -182,9 +212,9 @@ def _add_labels(tx: Tx, workspace_id: str, row_id: int, kind: str, labels: dict[
 
 def _one(tx: Tx, query: sa.Select[Any]) -> ModelInfo | None:
     row = tx.execute(query).first()
-    return None if row is None else _info(row)
+    return None if row is None else info_of(row)
 
 
-def _info(row: Any) -> ModelInfo:
+def info_of(row: Any) -> ModelInfo:
     names = [f.name for f in dataclasses.fields(ModelInfo) if f.name not in _NOT_COLUMNS]
     return ModelInfo(id=f"{row.name}:{row.version}", **{n: getattr(row, n) for n in names})

@@ -14,6 +14,7 @@ def upgrade() -> None:
     _metrics()
     _offline()
     _trash()
+    _models()
 
 
 def _runs() -> None:
@@ -65,3 +66,39 @@ def _trash() -> None:
         "experiments_name", "experiments", ["workspace_id", "name"], unique=True,
         sqlite_where=there, postgresql_where=there,
     )  # fmt: skip
+
+
+def _models() -> None:
+    op.add_column(
+        "model_names", sa.Column("registered", sa.Boolean(), nullable=False, server_default=sa.true())
+    )
+    op.add_column("model_names", sa.Column("description", sa.String(), nullable=False, server_default=""))
+    for column in ("created_at", "updated_at"):
+        op.add_column("model_names", sa.Column(column, sa.Float(), nullable=False, server_default="0"))
+    op.add_column("models", sa.Column("stage", sa.String(), nullable=False, server_default="None"))
+    op.add_column("models", sa.Column("source", sa.String(), nullable=False, server_default=""))
+    op.add_column("models", sa.Column("updated_at", sa.Float(), nullable=False, server_default="0"))
+    op.create_table(
+        "model_name_tags",
+        sa.Column("workspace_id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("value", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("workspace_id", "name", "key"),
+    )
+    op.create_index("model_name_tags_search", "model_name_tags", ["workspace_id", "key", "value"])
+    op.create_table(
+        "model_aliases",
+        sa.Column("workspace_id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("alias", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("workspace_id", "name", "alias"),
+    )
+    op.execute("UPDATE models SET updated_at = created_at")
+    of_name = "FROM models m WHERE m.workspace_id = model_names.workspace_id AND m.name = model_names.name"
+    op.execute(
+        f"UPDATE model_names SET created_at = coalesce((SELECT min(m.created_at) {of_name}), 0), "  # noqa: S608  # no value in it
+        f"updated_at = coalesce((SELECT max(m.created_at) {of_name}), 0), "
+        f"registered = EXISTS (SELECT 1 {of_name})"
+    )
