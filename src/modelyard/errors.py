@@ -152,7 +152,7 @@ class DiscoveryUrlNotFoundException(AzureMLException):
 _BY_CODE: Dict[str, Type[AzureMLException]] = {
     "no_such_experiment": ExperimentNotFoundException,
     "no_such_model": ModelNotFoundException,
-    "no_such_model_version": ModelNotFoundException,
+    "no_such_alias": ModelNotFoundException,
     "no_such_workspace": WorkspaceException,
     "workspace_exists": WorkspaceException,
     "no_such_compute": ComputeTargetException,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from modelyard import errors, snapshot
 from modelyard._client import Client, connect, discover, path
@@ -80,13 +80,21 @@ def split_id(text: str, version: Optional[int]) -> Tuple[str, Optional[int]]:
     return name, version
 
 
-def described(door: Door, name: str, version: Optional[int] = None) -> ModelInfo:
-    """Raises ModelNotFoundException."""
+def meant(text: str, version: Optional[int] = None) -> Tuple[str, Union[int, str, None]]:
+    """What the yard is asked for: (name, version) of `name`, `name:version` or, without a version, `name@alias`."""
+    name, at, alias = str(text or "").rpartition("@")
+    if at and name and alias and ":" not in text and version is None:
+        return name, "@" + alias
+    return split_id(text, version)
+
+
+def described(door: Door, name: str, version: Union[int, str, None] = None) -> ModelInfo:
+    """`version` may be `@alias`. Raises ModelNotFoundException."""
     info: ModelInfo = door.client.request("GET", address(door, name, version), kind=ModelInfo)
     return info
 
 
-def address(door: Door, name: str, version: Optional[int], *more: str) -> str:
+def address(door: Door, name: str, version: Union[int, str, None], *more: str) -> str:
     return door.path("models", name, "versions", "latest" if version is None else version, *more)
 
 

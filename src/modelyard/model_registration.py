@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
@@ -10,6 +11,9 @@ from modelyard import errors
 from modelyard.wire.models import ModelRegister
 
 DEFAULT_FRAMEWORK = "Custom"
+_NAME = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
+)  # v1's rule; MLflow's clients may call models otherwise
 
 
 def registration(
@@ -25,6 +29,11 @@ def registration(
     resource_configuration: Any,
     **files: Any,
 ) -> ModelRegister:
+    if not _NAME.fullmatch(str(name)):
+        raise errors.UserErrorException(
+            f"Model name {name!r} can't be used: it needs 1 to 255 letters, digits, '.', '-' or '_' and begins with a "
+            "letter or digit."
+        )
     recorded: Dict[str, Any] = {}
     if datasets:
         recorded["datasets"] = [[str(purpose), _dataset_id(one)] for purpose, one in datasets]

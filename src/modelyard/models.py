@@ -11,13 +11,14 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from modelyard import errors, model_paths, snapshot
 from modelyard.model_registration import DEFAULT_FRAMEWORK, labels, local_files, registration
-from modelyard.wire.models import ModelInfo, ModelPage, ModelRegister, ModelUpdate
+from modelyard.wire.models import ModelAlias, ModelInfo, ModelPage, ModelRegister, ModelUpdate
 
 _Labels = Union[str, Mapping[str, Any], Sequence[Any]]
 
 
 class Model:
-    """A version of a registered model. `Model(ws, 'churn')` is the latest, `Model(ws, id='churn:3')` that one."""
+    """A version of a registered model. `Model(ws, 'churn')` is the latest, `Model(ws, id='churn:3')` that one,
+    `Model(ws, 'churn@champion')` the one that an alias names."""
 
     class Framework:
         """The frameworks v1 names; ScikitLearn, Onnx and TensorFlow models can be deployed without code."""
@@ -48,7 +49,7 @@ class Model:
         if id is None and not (name or run_id or tags or properties):
             raise errors.UserErrorException("Which model? Give its name, or id='name:version'.")
         if id is not None or (name and not (tags or properties or run_id or model_framework)):
-            known, number = model_paths.split_id(id if id is not None else name or "", version)
+            known, number = model_paths.meant(id if id is not None else name or "", version)
             self._info = model_paths.described(self._door, known, number)
             return
         found = _search(workspace, name, tags, properties, run_id, model_framework, False, 255)
@@ -124,6 +125,16 @@ class Model:
     @property
     def experiment_name(self) -> Optional[str]:
         return self._info.experiment
+
+    @property
+    def stage(self) -> str:
+        """MLflow's stage: None, Staging, Production or Archived."""
+        return self._info.stage
+
+    @property
+    def aliases(self) -> List[str]:
+        """Names that move from version to version and name this one now."""
+        return list(self._info.aliases)
 
     @property
     def url(self) -> str:
@@ -284,6 +295,23 @@ class Model:
                 add_properties=labels("add_properties", add_properties),
             )
         )
+
+    def set_stage(self, stage: str, archive_existing: bool = False) -> None:
+        """Move to a stage; `archive_existing` moves the versions that are there to Archived."""
+        self._change(ModelUpdate(stage=stage, archive_existing=archive_existing))
+
+    def set_alias(self, alias: str) -> None:
+        """Let `alias` name this version, in place of the one it named."""
+        self._door.client.request("PUT", self._alias_path(alias), ModelAlias(self.version))
+        self._info = model_paths.described(self._door, self.name, self.version)
+
+    def delete_alias(self, alias: str) -> None:
+        """Let `alias`, whichever version of this model it names, name nothing any more."""
+        self._door.client.request("DELETE", self._alias_path(alias))
+        self._info = model_paths.described(self._door, self.name, self.version)
+
+    def _alias_path(self, alias: str) -> str:
+        return self._door.path("registered-models", self.name, "aliases", alias)
 
     def delete(self) -> None:
         """Raises Conflict naming the web services that use it."""

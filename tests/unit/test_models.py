@@ -191,3 +191,23 @@ def test_a_run_registers_from_its_files(ws: Workspace, lower_yard: SmallYard) ->
 def test_deploying_is_found_where_endpoints_are() -> None:
     with pytest.raises(UserErrorException, match="needs a name"):
         Model.deploy(None, "", [])
+
+
+def test_an_alias_and_a_stage_are_set_read_and_taken_away(ws: Workspace) -> None:
+    first, second = (Model.register(ws, _file("m.pkl", text), "churn") for text in "ab")
+    first.set_alias("champion")
+    assert Model(ws, "churn@champion").version == 1
+    second.set_alias("champion")
+    assert (Model(ws, id="churn@champion").id, second.aliases) == ("churn:2", ["champion"])
+    second.set_stage("Production")
+    first.set_stage("production", archive_existing=True)
+    assert (first.stage, Model(ws, "churn", version=2).stage) == ("Production", "Archived")
+    second.delete_alias("champion")
+    with pytest.raises(ModelNotFoundException, match="no alias"):
+        Model(ws, "churn@champion")
+
+
+@pytest.mark.parametrize("name", ["has space", "-x", ".x", "é", ""])
+def test_a_name_that_v1_does_not_take_is_refused_before_anything_is_sent(ws: Workspace, name: str) -> None:
+    with pytest.raises(UserErrorException, match="Model name"):
+        Model.register(ws, _file("m.pkl"), name)

@@ -103,7 +103,10 @@ def models_of(workspace: Any, given: Sequence[str]) -> list[Any]:
     found = []
     for text in given:
         name, version = name_and_version(text)
-        found.append(Model(workspace, name=name, version=version))
+        if isinstance(version, str):
+            found.append(Model(workspace, name + version))
+        else:
+            found.append(Model(workspace, name=name, version=version))
     return found
 
 

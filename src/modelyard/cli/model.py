@@ -23,6 +23,7 @@ from modelyard.cli.output import (
     when,
 )
 from modelyard.cli.values import name_and_version, pairs
+from modelyard.wire.models import STAGES
 
 
 @click.group(cls=YardGroup)
@@ -45,6 +46,7 @@ def _print(info: Any) -> None:
             ("size", f"{size(info.size_bytes)} in {counted(info.file_count, 'file')}"), ("tags", info.tags),
             ("properties", info.properties), ("run", info.run_id), ("experiment", info.experiment),
             ("endpoints", info.endpoints), ("user", info.user), ("created", when(info.created_at)),
+            ("stage", "" if info.stage == "None" else info.stage), ("aliases", info.aliases),
         ],
         info,
     )  # fmt: skip
@@ -132,10 +134,10 @@ def list_(
 
 
 @model.command()
-@click.argument("name", metavar="NAME[:VERSION]", type=Name("model"))
+@click.argument("name", metavar="NAME[:VERSION|@ALIAS]", type=Name("model"))
 @workspace_option
 def show(name: str, workspace: str | None) -> None:
-    """Show a version of a model; the latest without a number."""
+    """Show a version of a model; the latest without a number or alias."""
     _print(_info(open_workspace(workspace), name))
 
 
@@ -164,8 +166,7 @@ def download(name: str, directory: str, overwrite: bool, workspace: str | None) 
 @workspace_option
 def delete(name: str, yes: bool, workspace: str | None) -> None:
     """Delete a version of a model; refused while an endpoint serves it."""
-    if ":" not in name:
-        raise click.UsageError("say which version: NAME:VERSION")
+    check_version(name)
     opened = open_workspace(workspace)
     info = _info(opened, name)
     confirm(f"Delete model {info.id}?", yes)
@@ -198,3 +199,56 @@ def update(
         add_properties=pairs(properties, "--property"), **given,
     )  # fmt: skip
     _print(change(opened, "PATCH", ModelInfo, body, "models", info.name, "versions", info.version))
+
+
+@model.command()
+@click.argument("name", metavar="NAME:VERSION", type=Name("model"))
+@click.argument("stage", metavar="STAGE", type=click.Choice(STAGES, case_sensitive=False))
+@click.option("--archive-existing", is_flag=True, help="Move the versions that are in STAGE to Archived.")
+@workspace_option
+def stage(name: str, stage: str, archive_existing: bool, workspace: str | None) -> None:
+    """Move a version to a stage: None, Staging, Production or Archived."""
+    from modelyard.wire.models import ModelInfo, ModelUpdate
+
+    check_version(name)
+    opened = open_workspace(workspace)
+    info = _info(opened, name)
+    body = ModelUpdate(stage=stage, archive_existing=archive_existing)
+    _print(change(opened, "PATCH", ModelInfo, body, "models", info.name, "versions", info.version))
+
+
+@model.group(cls=YardGroup)
+def alias() -> None:
+    """Names such as "champion" that move from version to version."""
+
+
+@alias.command("set")
+@click.argument("name", metavar="NAME:VERSION", type=Name("model"))
+@click.argument("alias", metavar="ALIAS")
+@workspace_option
+def set_(name: str, alias: str, workspace: str | None) -> None:
+    """Let ALIAS name a version, in place of the one it named."""
+    from modelyard.wire.models import ModelAlias, RegisteredModel
+
+    check_version(name)
+    opened = open_workspace(workspace)
+    info = _info(opened, name)
+    body = ModelAlias(info.version)
+    change(opened, "PUT", RegisteredModel, body, "registered-models", info.name, "aliases", alias)
+    _print(_info(opened, info.id))
+
+
+@alias.command("delete")
+@click.argument("name", metavar="NAME", type=Name("model"))
+@click.argument("alias", metavar="ALIAS")
+@workspace_option
+def delete_alias(name: str, alias: str, workspace: str | None) -> None:
+    """Let ALIAS name nothing any more. The version it named stays."""
+    opened = open_workspace(workspace)
+    change(opened, "DELETE", None, None, "registered-models", name, "aliases", alias)
+    tell_deleted("alias", f"{name}@{alias}")
+
+
+def check_version(name: str) -> None:
+    if ":" not in name:
+        raise click.UsageError("say which version: NAME:VERSION")

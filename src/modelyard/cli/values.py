@@ -100,9 +100,12 @@ def interpreter_environment(python: str) -> Any:
     return made
 
 
-def name_and_version(text: str) -> tuple[str, int | None]:
-    """`name`, `name:7` or `name:latest`."""
+def name_and_version(text: str) -> tuple[str, int | str | None]:
+    """`name`, `name:7`, `name:latest`, or `name@alias`, whose version is `@alias`."""
     name, _, version = text.partition(":")
+    if not version and "@" in name[1:-1]:
+        name, _, alias = name.rpartition("@")
+        return name, f"@{alias}"
     if not version or version == "latest":
         return name, None
     if not version.isdigit() or not int(version):

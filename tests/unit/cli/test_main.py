@@ -31,11 +31,14 @@ def every_command() -> list[tuple[str, click.Command]]:
     for name in COMMANDS:
         command = cli.get_command(click.Context(cli), name)
         assert command is not None
-        if isinstance(command, click.Group):
-            found += [(f"{name} {verb}", child) for verb, child in command.commands.items()]
-        else:
-            found.append((name, command))
+        found += verbs_of(name, command)
     return found
+
+
+def verbs_of(name: str, command: click.Command) -> list[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        return [(name, command)]
+    return [found for verb, child in command.commands.items() for found in verbs_of(f"{name} {verb}", child)]
 
 
 def test_help_imports_neither_concepts_nor_heavy_libraries() -> None:

@@ -281,3 +281,15 @@ def test_what_people_copy_from_a_table_is_whole_on_a_narrow_terminal(
     shown = on_a_terminal("run", "list", stdout=True)
     assert all(run["id"] in shown for run in runs)
     assert "TAGS" not in shown  # nothing would be in it
+
+
+def test_a_model_gets_an_alias_and_a_stage(filled: Any, modelyard: Callable) -> None:
+    assert modelyard("model", "alias", "set", "factor:1", "champion").code == 0
+    shown = modelyard("model", "show", "factor@champion", "-o", "json").json
+    assert (shown["version"], shown["aliases"]) == (1, ["champion"])
+    assert modelyard("model", "stage", "factor:1", "production", "-o", "json").json["stage"] == "Production"
+    assert modelyard("model", "stage", "factor:1", "live").code == 2
+    assert modelyard("model", "alias", "set", "factor", "champion").code == 2
+    done = modelyard("model", "alias", "delete", "factor", "champion", "-o", "json")
+    assert done.json == {"deleted": ["factor@champion"]}
+    assert "no alias" in modelyard("model", "show", "factor@champion").err
