@@ -1,4 +1,4 @@
-"""Takes blob frames in: parses, hashes and stages them as they stream by.
+"""Takes blobs in as they stream by: frames of many, or a body that is one; hashes and stages them.
 
 The body is read on the event loop and worked on in a thread, a batch at a time, so that hashing and writing one batch
 overlaps with the arrival of the next and never holds up other requests.
@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import io
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.concurrency import run_in_threadpool
 
@@ -30,6 +31,21 @@ _PACK = "pack"
 
 _HEADER = re.compile(rb"([0-9a-f]{64}) ([0-9]{1,15})")
 _MAX_HEADER = 64 + 1 + 15 + 1
+
+
+class Taker(Protocol):
+    """What becomes of a body. Not for two threads at once."""
+
+    sizes: dict[str, int]  # hash -> size of what is whole, in order of arrival
+
+    def feed(self, pieces: Iterable[bytes]) -> None:
+        """The next bytes of the body. Raises Invalid and TooLarge; OSError when they can't be written."""
+
+    def finish(self, blobs: BlobStore) -> None:
+        """Give everything to the store, durably. Raises Invalid."""
+
+    def close(self) -> None:
+        """Let go of open files, whatever was written."""
 
 
 class Frames:
@@ -164,15 +180,70 @@ class Frames:
         )
 
 
+class Whole:
+    """Takes a body that is one blob, whose hash is known at its end."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "whole"
+        self.sizes: dict[str, int] = {}
+        self._start = bytearray()  # all of it while it is small enough for a pack
+        self._size = 0
+        self._digest = hashlib.sha256()
+        self._file: io.FileIO | None = None
+
+    def feed(self, pieces: Iterable[bytes]) -> None:
+        for piece in pieces:
+            self._digest.update(piece)
+            self._size += len(piece)
+            if self._size > MAX_BLOB_BYTES:
+                raise TooLarge("blob_too_large", f"A file is over the limit of {MAX_BLOB_BYTES} bytes.")
+            if self._file is None and self._size <= PACKED_BYTES:
+                self._start += piece
+                continue
+            if self._file is None:
+                self._file = io.FileIO(self._path, "xb")
+                _write_all(self._file, self._start)
+                self._start = bytearray()
+            _write_all(self._file, piece)
+
+    def finish(self, blobs: BlobStore) -> None:
+        hash_ = self._digest.hexdigest()
+        if self._file is not None:
+            self._file.close()
+            blobs.put([(hash_, self._path)])
+        else:
+            pack = PackWriter(self._path)
+            try:
+                pack.write(bytes(self._start))
+                pack.close()
+            finally:
+                pack.discard()
+            blobs.put_pack(self._path, [Packed(hash_, 0, self._size)])
+        self.sizes = {hash_: self._size}
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def _write_all(file: io.FileIO, piece: bytes | bytearray) -> None:
+    view = memoryview(piece)
+    while view:
+        view = view[file.write(view) :]
+
+
 async def receive(
-    blobs: BlobStore, stream: AsyncIterator[bytes], record: Callable[[dict[str, int]], None]
-) -> tuple[int, int]:
-    """Keep every blob of the body durably, then `record` their sizes; returns their number and total size.
+    blobs: BlobStore,
+    stream: AsyncIterator[bytes],
+    take: Callable[[Path], Taker],
+    record: Callable[[dict[str, int]], None],
+) -> dict[str, int]:
+    """Keep every blob of the body durably, then `record` their sizes, which are the answer too.
 
     Nothing is recorded unless the whole body was right. `record` runs in a thread, after the bytes are on disk.
     """
     staging = blobs.staging()
-    frames = Frames(await run_in_threadpool(staging.__enter__))
+    taker = take(await run_in_threadpool(staging.__enter__))
     working: asyncio.Future[None] | None = None
     pieces: list[bytes] = []
     waiting = 0
@@ -184,15 +255,15 @@ async def receive(
             if waiting >= BATCH_BYTES:
                 if working is not None:
                     await working
-                working = asyncio.ensure_future(run_in_threadpool(frames.feed, pieces))
+                working = asyncio.ensure_future(run_in_threadpool(taker.feed, pieces))
                 pieces, waiting = [], 0
         if working is not None:
             await working
 
         def keep() -> None:
-            frames.feed(pieces)
-            frames.finish(blobs)
-            record(frames.sizes)
+            taker.feed(pieces)
+            taker.finish(blobs)
+            record(taker.sizes)
 
         await run_in_threadpool(keep)
     except (
@@ -202,9 +273,9 @@ async def receive(
         if working is not None and not working.done():
             with contextlib.suppress(Exception):  # a first failure is being reported already
                 await working
-    frames.close()
+    taker.close()
     if failure is None:
         await run_in_threadpool(staging.__exit__, None, None, None)
-        return len(frames.sizes), sum(frames.sizes.values())
+        return taker.sizes
     await run_in_threadpool(staging.__exit__, type(failure), failure, failure.__traceback__)
     raise failure

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from modelyard.server.artifacts import archive, paths, receive, responses, store
+from modelyard.server.artifacts.receive import Taker
 from modelyard.server.kernel.blobs import CHUNK, BlobStore
 from modelyard.server.kernel.clock import Clock
 from modelyard.server.kernel.db import Database, Tx
@@ -31,13 +33,23 @@ class ArtifactService:
 
     async def receive(self, workspace_id: str, stream: AsyncIterator[bytes]) -> BlobsStored:
         """Take in a body of blob frames; durable when this returns. Raises Invalid, TooLarge, DiskFull."""
+        sizes = await self._take(workspace_id, stream, receive.Frames)
+        return BlobsStored(len(sizes), sum(sizes.values()))
+
+    async def receive_one(self, workspace_id: str, stream: AsyncIterator[bytes]) -> tuple[str, int]:
+        """Take in a body that is one blob, of any size; answers its hash and size, durable. Raises TooLarge, DiskFull."""
+        sizes = await self._take(workspace_id, stream, receive.Whole)
+        return next(iter(sizes.items()))
+
+    async def _take(
+        self, workspace_id: str, stream: AsyncIterator[bytes], take: Callable[[Path], Taker]
+    ) -> dict[str, int]:
         now = self._clock.now()
 
         def record(sizes: dict[str, int]) -> None:
             self._db.write(lambda tx: store.add_blobs(tx, workspace_id, sizes, now))
 
-        stored, size_bytes = await receive.receive(self._blobs, stream, record)
-        return BlobsStored(stored, size_bytes)
+        return await receive.receive(self._blobs, stream, take, record)
 
     def missing(self, workspace_id: str, hashes: Collection[str]) -> list[str]:
         """Those that the workspace does not hold, each once, in the order given. Raises Invalid."""

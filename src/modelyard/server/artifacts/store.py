@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 import sqlalchemy as sa
 
-from modelyard.server.artifacts.tables import blobs, snapshots, trees
+from modelyard.server.artifacts.tables import blobs, snapshots, trees, uploads
 from modelyard.server.kernel.db import Tx, insert
 from modelyard.wire.artifacts import FileEntry, SnapshotInfo
 from modelyard.wire.trees import parse_manifest
@@ -65,6 +65,7 @@ def snapshot(tx: Tx, workspace_id: str, tree_id: str) -> SnapshotInfo | None:
 
 
 def forget_workspace(tx: Tx, workspace_id: str) -> None:
+    tx.execute(sa.delete(uploads).where(uploads.c.workspace_id == workspace_id))
     tx.execute(sa.delete(snapshots).where(snapshots.c.workspace_id == workspace_id))
     tx.execute(sa.delete(blobs).where(blobs.c.workspace_id == workspace_id))
 

@@ -35,3 +35,26 @@ snapshots = sa.Table(
     sa.Column("tree_id", sa.String, primary_key=True),
     sa.Column("created_at", sa.Float, nullable=False),
 )
+
+# Files that come in parts, each of them a blob until all are there. `hash` and `size` are set when they were put together.
+uploads = sa.Table(
+    "uploads",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("workspace_id", sa.String, nullable=False),
+    sa.Column("target", sa.String, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("hash", sa.String),
+    sa.Column("size", sa.BigInteger),
+    sa.Index("uploads_workspace", "workspace_id", "created_at"),
+)
+
+upload_parts = sa.Table(
+    "upload_parts",
+    metadata,
+    sa.Column("upload_id", sa.String, sa.ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("hash", sa.String, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Index("upload_parts_hash", "hash"),
+)

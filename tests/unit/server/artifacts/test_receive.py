@@ -131,9 +131,24 @@ def test_a_caller_who_goes_away_leaves_nothing(tmp_path: Path) -> None:
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        asyncio.run(receive.receive(store, broken(), lambda sizes: None))
+        asyncio.run(receive.receive(store, broken(), Frames, lambda sizes: None))
     assert list((tmp_path / "staging").iterdir()) == []
     store.close()
+
+
+@pytest.mark.parametrize("size", [0, 1, PACKED_BYTES, PACKED_BYTES + 1, 9 << 20])
+def test_a_body_that_is_one_blob_is_kept_whatever_its_size(lower_yard: SmallYard, size: int) -> None:
+    content = os.urandom(size)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, size, 300_000):
+            yield content[start : start + 300_000]
+
+    found = asyncio.run(lower_yard.artifacts.receive_one(lower_yard.workspace_id, pieces()))
+    assert found == (sha256(content), size)
+    assert b"".join(lower_yard.artifacts.read(found[0])) == content
+    assert lower_yard.artifacts.missing(lower_yard.workspace_id, [found[0]]) == []
+    assert list((lower_yard.home / "blobs" / "staging").iterdir()) == []
 
 
 def test_a_deleted_blob_is_gone_and_the_others_stay(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ def upgrade() -> None:
     _offline()
     _trash()
     _models()
+    _uploads()
 
 
 def _runs() -> None:
@@ -102,3 +103,27 @@ def _models() -> None:
         f"updated_at = coalesce((SELECT max(m.created_at) {of_name}), 0), "
         f"registered = EXISTS (SELECT 1 {of_name})"
     )
+
+
+def _uploads() -> None:
+    op.create_table(
+        "uploads",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("workspace_id", sa.String(), nullable=False),
+        sa.Column("target", sa.String(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=True),
+        sa.Column("size", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("uploads_workspace", "uploads", ["workspace_id", "created_at"])
+    op.create_table(
+        "upload_parts",
+        sa.Column("upload_id", sa.String(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["upload_id"], ["uploads.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("upload_id", "number"),
+    )
+    op.create_index("upload_parts_hash", "upload_parts", ["hash"])
