@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
 
 from modelyard import errors
@@ -11,6 +12,8 @@ from modelyard.runs import creating, details
 from modelyard.runs.run import Run, rehydrate
 from modelyard.runs.scope import Scope
 from modelyard.wire.experiments import ExperimentCreate, ExperimentInfo, ExperimentList, ExperimentUpdate
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,199}\Z")
 
 
 class ViewType:
@@ -42,13 +45,27 @@ class Experiment:
         self._name = name
         self._known = _experiment_dto
         if _create_in_cloud and _experiment_dto is None:
-            self._known = workspace._client.request(
-                "POST",
-                workspace._path("experiments"),
-                ExperimentCreate(name),
-                kind=ExperimentInfo,
-                idempotent=True,
+            self._known = self._found_or_created(_skip_name_validation)
+
+    def _found_or_created(self, any_name: bool) -> ExperimentInfo:
+        if not any_name and not _NAME.match(self._name):
+            # v1 makes none of such a name, but MLflow's clients may have.
+            try:
+                return self._info()
+            except errors.NotFound:
+                pass
+            raise errors.UserErrorException(
+                f"Experiment name {self._name!r} can't be used: it needs 1 to 200 letters, digits, '-' or '_' and "
+                "begins with a letter or digit."
             )
+        made: ExperimentInfo = self.workspace._client.request(
+            "POST",
+            self.workspace._path("experiments"),
+            ExperimentCreate(self._name),
+            kind=ExperimentInfo,
+            idempotent=True,
+        )
+        return made
 
     @classmethod
     def _named(cls, workspace: Any, name: str) -> Experiment:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from modelyard import errors
 from modelyard._client import Client, path
+from modelyard.wire.runs import run_id_stem
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,254}\Z")
 
@@ -27,7 +28,7 @@ class Scope(NamedTuple):
 
 def new_run_id(experiment: str) -> str:
     """v1's shape, `<experiment>_<unix seconds>_<8 hex>`; chosen here, so that asking twice is harmless."""
-    return f"{experiment[:200]}_{int(time.time())}_{os.urandom(4).hex()}"
+    return f"{run_id_stem(experiment)}_{int(time.time())}_{os.urandom(4).hex()}"
 
 
 def check_run_id(run_id: Any) -> str:

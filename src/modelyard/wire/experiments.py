@@ -28,6 +28,7 @@ class ExperimentInfo:
     run_count: int = 0
     last_run_at: Optional[float] = None
     deleted_at: Optional[float] = None  # since when it lies in the trash
+    updated_at: Optional[float] = None  # None: not since it was created
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Dict, List, Optional
 
 from modelyard.wire.environments import EnvironmentSpec
+
+
+def run_id_stem(experiment: str) -> str:
+    """The experiment's name as far as a run id can hold it: MLflow's clients make experiments of any name."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", experiment)[:200].lstrip("_-") or "run"
 
 
 class RunStatus(str, Enum):

@@ -8,15 +8,17 @@ from starlette.responses import Response
 
 from modelyard.server.kernel.auth import Permission
 from modelyard.server.kernel.http import Call, Routes
-from modelyard.server.mlflow import errors, protocol
+from modelyard.server.mlflow import errors, experiments, protocol
 from modelyard.server.mlflow.protocol import UNDER, route
+from modelyard.server.runs.service import RunService
 
 # The version of MLflow whose protocol this is; clients ask before they use what is newer.
 MLFLOW_VERSION = "3.17.2"
 
 
-def routes() -> Routes:
+def routes(runs: RunService) -> Routes:
     r = Routes("mlflow", protocol.DIALECT)
+    experiments.add(r, runs.experiments)
     _add_server(r)
     return r
 

@@ -9,6 +9,7 @@ from modelyard.server.kernel.errors import ProblemError
 
 _STATUS = {
     "INTERNAL_ERROR": 500,
+    "INVALID_STATE": 500,
     "NOT_IMPLEMENTED": 501,
     "TEMPORARILY_UNAVAILABLE": 503,
     "RESOURCE_CONFLICT": 409,

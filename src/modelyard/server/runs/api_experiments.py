@@ -24,7 +24,7 @@ class Force:
 
 
 def add(r: Routes, experiments: Experiments) -> None:
-    one = f"{WORKSPACE}/experiments/{{experiment}}"
+    one = f"{WORKSPACE}/experiments/{{experiment:path}}"  # a name may hold slashes
 
     @r.post(f"{WORKSPACE}/experiments", Permission.CONTRIBUTE, status=201)
     def create_experiment(call: Call, body: ExperimentCreate) -> ExperimentInfo:

@@ -23,7 +23,7 @@ from modelyard.wire import codec
 from modelyard.wire.environment_hash import pinned
 from modelyard.wire.environments import EnvironmentSpec
 from modelyard.wire.experiments import ExperimentCreate, ExperimentInfo
-from modelyard.wire.runs import ChildrenCreate, RunCreate, RunInfo, RunSpec, RunStatus
+from modelyard.wire.runs import ChildrenCreate, RunCreate, RunInfo, RunSpec, RunStatus, run_id_stem
 
 RERUN_OF = "modelyard.rerun_of"
 MAX_CHILDREN_AT_ONCE = 10_000
@@ -137,9 +137,8 @@ class Creation:
             snapshot_id=info.spec.snapshot_id or info.snapshot_id,
             environment=None if environment is None else self._pinned(environment, info),
         )
-        stem = info.experiment[:200]
         body = RunCreate(
-            run_id=f"{stem}_{int(self._clock.now())}_{secrets.token_hex(4)}",
+            run_id=f"{run_id_stem(info.experiment)}_{int(self._clock.now())}_{secrets.token_hex(4)}",
             experiment=info.experiment,
             spec=spec,
             type=info.type,

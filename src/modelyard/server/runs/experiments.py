@@ -22,6 +22,18 @@ class Experiments:
         rules.check_text("The description", body.description)
         return self._db.write(lambda tx: self.ensure(tx, workspace_id, body, actor))
 
+    def create(self, workspace_id: str, body: ExperimentCreate, actor: str = "") -> ExperimentInfo:
+        """A new experiment. Raises Conflict where there is one of this name, Invalid."""
+        rules.check_tags(body.tags)
+        rules.check_text("The description", body.description)
+
+        def write(tx: Tx) -> ExperimentInfo:
+            if experiments_store.by_name(tx, workspace_id, body.name) is not None:
+                raise Conflict("experiment_exists", f"Experiment {body.name!r} exists already.")
+            return self.ensure(tx, workspace_id, body, actor)
+
+        return self._db.write(write)
+
     def ensure(self, tx: Tx, workspace_id: str, body: ExperimentCreate, actor: str = "") -> ExperimentInfo:
         """The same inside a transaction."""
         rules.check_experiment_name(body.name)
@@ -54,6 +66,23 @@ class Experiments:
     def get(self, workspace_id: str, name_or_id: str) -> ExperimentInfo:
         with self._db.read() as tx:
             return self.find(tx, workspace_id, name_or_id)
+
+    def by_id(self, workspace_id: str, experiment_id: str) -> ExperimentInfo:
+        """Also one in the trash. Raises NotFound."""
+        row = None
+        if rules.is_experiment_name(experiment_id):
+            with self._db.read() as tx:
+                row = experiments_store.by_id(tx, workspace_id, experiment_id, in_trash=True)
+        if row is None:
+            raise _no_such_experiment(experiment_id)
+        return experiments_store.info(row)
+
+    def by_name(self, workspace_id: str, name: str) -> ExperimentInfo | None:
+        if not rules.is_experiment_name(name):
+            return None
+        with self._db.read() as tx:
+            row = experiments_store.by_name(tx, workspace_id, name)
+        return None if row is None else experiments_store.info(row)
 
     def find(self, tx: Tx, workspace_id: str, name_or_id: str) -> ExperimentInfo:
         """By name, else by id. Raises NotFound."""
@@ -91,7 +120,7 @@ class Experiments:
                 changes["tags"] = tags
             if not changes:
                 return info
-            experiments_store.change(tx, info.id, **changes)
+            experiments_store.change(tx, info.id, **changes, updated_at=self._clock.now())
             changed = self.find(tx, workspace_id, info.id)
             self._publish(tx, "experiment.updated", workspace_id, info.id, actor, changed.name)
             return changed

@@ -79,5 +79,5 @@ def info(row: Row) -> ExperimentInfo:
     return ExperimentInfo(
         id=row.id, name=row.name, tags=row.tags, description=row.description, created_at=row.created_at,
         archived_at=row.archived_at, run_count=row.run_count, last_run_at=row.last_run_at,
-        deleted_at=row.deleted_at,
+        deleted_at=row.deleted_at, updated_at=row.updated_at,
     )  # fmt: skip

@@ -9,14 +9,14 @@ from modelyard.server.kernel.errors import Invalid
 
 MAX_LABELS = 1000
 MAX_KEY = 255
-MAX_TAG_VALUE = 5_000
+MAX_TAG_VALUE = 20_000
 MAX_PROPERTY_VALUE = 1_000_000
 MAX_TEXT = 100_000
 MAX_STREAM_NAME = 300
+MAX_EXPERIMENT_NAME = 500
 
 # A run id names a directory and a journal on the node, so with its suffix it must fit in 255 bytes.
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,239}")
-_EXPERIMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}")
 _TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -34,15 +34,16 @@ def check_run_id(run_id: str) -> None:
 
 
 def is_experiment_name(name: str) -> bool:
-    return _EXPERIMENT.fullmatch(name) is not None
+    """Any name that MLflow takes; v1's own rule is kept by the SDK, for experiments that it makes."""
+    return 0 < len(name) <= MAX_EXPERIMENT_NAME and "\0" not in name
 
 
 def check_experiment_name(name: str) -> None:
     if not is_experiment_name(name):
         raise Invalid(
             "bad_experiment_name",
-            f"Experiment name {name[:80]!r} can't be used: it needs 1 to 200 letters, digits, '-' or '_' and begins "
-            "with a letter or digit.",
+            f"Experiment name {name[:80]!r} can't be used: it needs 1 to {MAX_EXPERIMENT_NAME} characters, none of them "
+            "NUL.",
         )
 
 

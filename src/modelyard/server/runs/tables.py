@@ -19,6 +19,7 @@ experiments = sa.Table(
     sa.Column("archived_at", sa.Float),
     sa.Column("deleted_at", sa.Float),  # since when it lies in the trash
     sa.Column("deleted_with", sa.String),  # see runs
+    sa.Column("updated_at", sa.Float),  # None: not since it was created
     sa.Column("last_number", sa.Integer, nullable=False),  # of its newest run; numbers are not used again
     sa.Column("run_count", sa.Integer, nullable=False),
     sa.Column("last_run_at", sa.Float),

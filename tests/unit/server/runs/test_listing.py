@@ -80,7 +80,7 @@ def test_an_experiment_is_created_once_and_found_by_name_or_id(yard: RunYard) ->
     one = yard.call("POST", f"{W}/experiments", {"name": "iris", "tags": {"a": "1"}})
     assert yard.call("POST", f"{W}/experiments", {"name": "iris"}) == one
     assert yard.call("GET", f"{W}/experiments/{one['id']}") == one
-    assert yard.call("POST", f"{W}/experiments", {"name": "a b"}).code == "bad_experiment_name"
+    assert yard.call("POST", f"{W}/experiments", {"name": ""}).code == "bad_experiment_name"
 
 
 def test_an_archived_experiment_takes_no_runs_and_is_listed_apart(yard: RunYard) -> None:

@@ -76,7 +76,7 @@ def test_an_id_that_another_run_has_is_refused(yard: RunYard) -> None:
 def test_what_no_run_can_keep_is_told_and_costs_none_of_the_rest(yard: RunYard) -> None:
     story = (
         create("r")
-        + line("r", 1, update={"set_tags": {"long": "x" * 6000}})
+        + line("r", 1, update={"set_tags": {"long": "x" * 21_000}})
         + line("other", 1, update={"set_tags": {"a": "b"}})
         + b'{"at": 1, "run_id": "r", "upd\n'
         + line("r", 2, files={"entries": [{"path": "outputs/m", "hash": "0" * 64, "size": 3}]})

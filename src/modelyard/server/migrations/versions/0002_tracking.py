@@ -16,6 +16,7 @@ def upgrade() -> None:
     _trash()
     _models()
     _uploads()
+    _mlflow()
 
 
 def _runs() -> None:
@@ -127,3 +128,7 @@ def _uploads() -> None:
         sa.PrimaryKeyConstraint("upload_id", "number"),
     )
     op.create_index("upload_parts_hash", "upload_parts", ["hash"])
+
+
+def _mlflow() -> None:
+    op.add_column("experiments", sa.Column("updated_at", sa.Float(), nullable=True))
