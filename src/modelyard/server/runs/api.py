@@ -10,7 +10,7 @@ from modelyard.server.kernel import chunks
 from modelyard.server.kernel.auth import Permission
 from modelyard.server.kernel.errors import Invalid
 from modelyard.server.kernel.http import WORKSPACE, Call, Routes
-from modelyard.server.runs import api_experiments, api_streams, rules, store, told
+from modelyard.server.runs import api_experiments, api_search, api_streams, rules, store, told
 from modelyard.server.runs.creation import Place
 from modelyard.server.runs.service import RunService, parse_cursor
 from modelyard.wire.artifacts import Offset
@@ -114,6 +114,7 @@ def routes(runs: RunService) -> Routes:
         """Put a run that is over into the trash, with the runs below it."""
         runs.trash(call.workspace_id, call.path["run_id"], call.principal.name)
 
+    api_search.add(r, runs)
     _add_life(r, runs, one)
     _add_more(r, runs, one)
     _add_told(r, runs, one)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from modelyard.server.kernel import events
 from modelyard.server.kernel.clock import Clock
 from modelyard.server.kernel.db import Database, Tx
@@ -83,6 +85,11 @@ class Experiments:
         with self._db.read() as tx:
             row = experiments_store.by_name(tx, workspace_id, name)
         return None if row is None else experiments_store.info(row)
+
+    def ids(self, workspace_id: str, names_or_ids: Sequence[str]) -> tuple[str, ...]:
+        """Raises NotFound for one that there is not."""
+        with self._db.read() as tx:
+            return tuple(self.find(tx, workspace_id, one).id for one in names_or_ids)
 
     def find(self, tx: Tx, workspace_id: str, name_or_id: str) -> ExperimentInfo:
         """By name, else by id. Raises NotFound."""

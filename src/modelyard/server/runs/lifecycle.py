@@ -38,6 +38,20 @@ FINAL = frozenset(status for status, after in NEXT.items() if not after)
 REPORTABLE = frozenset({*ACTIVE, *FINAL})
 
 
+# The same in the words of MLflow's clients, which know fewer.
+MLFLOW: dict[str, str] = {
+    status.value: word
+    for word, statuses in {
+        "SCHEDULED": (_S.NOT_STARTED, _S.QUEUED, _S.PREPARING, _S.PROVISIONING, _S.STARTING),
+        "RUNNING": (_S.RUNNING, _S.NOT_RESPONDING, _S.FINALIZING, _S.CANCEL_REQUESTED),
+        "FINISHED": (_S.COMPLETED,),
+        "FAILED": (_S.FAILED,),
+        "KILLED": (_S.CANCELED,),
+    }.items()
+    for status in statuses
+}
+
+
 class IllegalTransition(ValueError):
     """`then` may not follow `now`; the API answers 409 `run_transition_refused`."""
 

@@ -30,6 +30,9 @@ from modelyard.server.runs.journal import Journal
 from modelyard.server.runs.logs import RunLogs
 from modelyard.server.runs.metrics import Metrics
 from modelyard.server.runs.placement import Placement
+from modelyard.server.runs.search.expression import All, Attribute, OneOf
+from modelyard.server.runs.search.query import Query
+from modelyard.server.runs.search.service import Page, RunSearch
 from modelyard.server.runs.told import ToldRuns
 from modelyard.wire.artifacts import FileEntry
 from modelyard.wire.runs import (
@@ -66,6 +69,7 @@ class RunService:
         self.experiments = Experiments(db, clock)
         self.journal = Journal(db)
         self.metrics = Metrics(db)
+        self._search = RunSearch(db)
         self.files = RunFiles(db, clock, artifacts)
         self.logs = RunLogs(db, clock, hub, self.files)
         self._creation = Creation(db, clock, artifacts, environments, self.experiments, settings.lease_s)
@@ -130,6 +134,20 @@ class RunService:
         more = len(rows) > wanted.limit
         rows = rows[: wanted.limit]
         return RunPage(store.infos(rows), cursor(rows[-1]) if more else None)
+
+    def search(self, workspace_id: str, principal: Principal, query: Query) -> Page:
+        """The runs that a query finds, of those that the caller may see: a run sees itself and the runs below it.
+
+        Raises Invalid, Forbidden.
+        """
+        if principal.kind is Kind.RUN:
+            with self._db.read() as tx:
+                ids = (principal.subject, *store.descendant_ids(tx, principal.subject))
+            own = OneOf(Attribute("run_id"), ids)
+            query = dataclasses.replace(query, filter=All((own, query.filter)))
+        elif principal.kind is not Kind.OWNER:
+            raise Forbidden("not_allowed", f"{principal.name} may not search runs.")
+        return self._search.search(workspace_id, query)
 
     def children(self, workspace_id: str, run_id: str, recursive: bool) -> list[RunInfo]:
         """In the order of creation; archived ones only where the run itself is archived."""

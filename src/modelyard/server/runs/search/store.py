@@ -1,0 +1,161 @@
+"""What the picture of a workspace's runs is made of, read from the database in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from modelyard.server.kernel.db import Tx
+from modelyard.server.runs.search.expression import Label, Metric, Statistic
+from modelyard.server.runs.tables import changes, experiments, labels, runs, series
+
+Row = sa.Row[*tuple[Any, ...]]
+Piece = Sequence[Sequence[Any]]  # numbers of runs in run_changes, and a value for each
+
+_PIECE = 5_000  # rows a time, so that other threads get their turn
+_MANY = 500
+_HASHED = "sha256:"  # how run_labels keeps a long value
+
+BASE = (
+    runs.c.id, runs.c.experiment_id, runs.c.status, runs.c.type, runs.c.user, runs.c.target, runs.c.node,
+    runs.c.parent_id, runs.c.number, runs.c.exit_code, runs.c.created_at, runs.c.started_at, runs.c.ended_at,
+    runs.c.archived_at, runs.c.deleted_at,
+)  # fmt: skip
+_TEXTS: dict[str, sa.ColumnElement[Any]] = {
+    "run_name": runs.c.display_name,
+    "run_id": runs.c.id,
+    "description": runs.c.description,
+    "experiment": experiments.c.name,
+}
+_STATISTICS = {
+    Statistic.LAST: series.c.last,
+    Statistic.MIN: series.c.min,
+    Statistic.MAX: series.c.max,
+}
+
+
+def base(tx: Tx, workspace_id: str) -> Iterator[Sequence[Row]]:
+    """(row, changed, *BASE) of every run there is or was, by row; of one that is gone all of BASE is None."""
+    query = (
+        sa.select(changes.c.row, changes.c.changed, *BASE)
+        .join(runs, runs.c.id == changes.c.run_id, isouter=True)
+        .where(changes.c.workspace_id == workspace_id)
+        .order_by(changes.c.row)
+    )
+    return _pieces(tx, query)
+
+
+def base_of(tx: Tx, run_ids: Sequence[str]) -> dict[str, Row]:
+    """BASE of the runs that are there, by id."""
+    return {
+        row.id: row
+        for some in _some(run_ids)
+        for row in tx.execute(sa.select(*BASE).where(runs.c.id.in_(some)))
+    }
+
+
+def changed_since(tx: Tx, workspace_id: str, version: int) -> list[Row]:
+    """(row, run_id, changed) of the runs that changed after `version`, by row."""
+    query = sa.select(changes.c.row, changes.c.run_id, changes.c.changed).where(
+        changes.c.changed > version, changes.c.workspace_id == workspace_id
+    )
+    return list(tx.execute(query.order_by(changes.c.row)))
+
+
+def numbers(tx: Tx, workspace_id: str, run_ids: Sequence[str]) -> list[int]:
+    """The numbers of these runs, of those that there are or were."""
+    return [
+        row[0]
+        for some in _some(run_ids)
+        for row in tx.execute(
+            sa.select(changes.c.row).where(changes.c.run_id.in_(some), changes.c.workspace_id == workspace_id)
+        )
+    ]
+
+
+def texts(tx: Tx, workspace_id: str, attribute: str, of: Sequence[str] | None) -> Iterator[Piece]:
+    """An attribute of all runs, or of those with the ids `of`."""
+    if attribute not in _TEXTS:  # of data sets, which no run has
+        return iter(())
+    query = sa.select(changes.c.row, _TEXTS[attribute]).join(runs, runs.c.id == changes.c.run_id)
+    query = query.join(experiments, experiments.c.id == runs.c.experiment_id)
+    return _unzipped(tx, query, workspace_id, changes.c.run_id, of)
+
+
+def metric(tx: Tx, workspace_id: str, wanted: Metric, of: Sequence[str] | None) -> Iterator[Piece]:
+    """A statistic of a metric, of all runs that have it or of those with the ids `of`. NaN where it is that."""
+    count = series.c["count"]
+    query = (
+        sa.select(changes.c.row, count - series.c.values_count, _STATISTICS.get(wanted.statistic, count))
+        .join(changes, changes.c.run_id == series.c.run_id)
+        .where(series.c.name == wanted.key, series.c.system.is_(False))
+    )
+    for rows, numbers, values in _unzipped(tx, query, workspace_id, series.c.run_id, of):
+        # NaN is kept as NULL, and so is the number of a series that has none.
+        yield (
+            rows,
+            [
+                float("nan") if value is None and count else value
+                for count, value in zip(numbers, values, strict=True)
+            ],
+        )
+
+
+def label(tx: Tx, workspace_id: str, wanted: Label, of: Sequence[str] | None) -> Iterator[Piece]:
+    """A tag, property or parameter of all runs that have it, or of those with the ids `of`."""
+    query = (
+        sa.select(changes.c.row, labels.c.value)
+        .join(changes, changes.c.run_id == labels.c.run_id)
+        .where(labels.c.kind == wanted.kind.value, labels.c.key == wanted.key)
+    )
+    hashed: list[int] = []
+    for rows, values in _unzipped(tx, query, workspace_id, labels.c.run_id, of):
+        hashed += [row for row, value in zip(rows, values, strict=True) if value.startswith(_HASHED)]
+        yield rows, values
+    for some in _some(hashed):
+        whole = sa.select(changes.c.row, runs.c[_COLUMN[wanted.kind.value]]).join(
+            runs, runs.c.id == changes.c.run_id
+        )
+        found = tx.execute(whole.where(changes.c.row.in_(some))).all()
+        yield [row[0] for row in found], [row[1].get(wanted.key) for row in found]
+
+
+_COLUMN = {"tag": "tags", "property": "properties", "param": "params"}
+
+
+def experiment_names(tx: Tx, workspace_id: str) -> dict[str, str]:
+    query = sa.select(experiments.c.id, experiments.c.name).where(experiments.c.workspace_id == workspace_id)
+    return {row[0]: row[1] for row in tx.execute(query)}
+
+
+def summaries(tx: Tx, run_ids: Sequence[str]) -> Iterator[Row]:
+    """Of each of the runs' own metrics: run_id, name, count, values_count, last, last_step, min, max, last_at."""
+    for some in _some(run_ids):
+        query = sa.select(
+            series.c.run_id, series.c.name, series.c["count"].label("points"), series.c.values_count,
+            series.c.last, series.c.last_step, series.c.min, series.c.max, series.c.last_at,
+        ).where(series.c.run_id.in_(some), series.c.system.is_(False))  # fmt: skip
+        yield from tx.execute(query.order_by(series.c.id))
+
+
+def _unzipped(
+    tx: Tx, query: sa.Select[Any], workspace_id: str, run_id: sa.ColumnElement[str], of: Sequence[str] | None
+) -> Iterator[Piece]:
+    query = query.where(changes.c.workspace_id == workspace_id)
+    queries: Iterable[sa.Select[Any]] = (
+        [query] if of is None else (query.where(run_id.in_(some)) for some in _some(of))
+    )
+    for one in queries:
+        for piece in _pieces(tx, one):
+            yield list(zip(*piece, strict=True))
+
+
+def _pieces(tx: Tx, query: sa.Select[Any]) -> Iterator[Sequence[Row]]:
+    return tx.execute(query, execution_options={"yield_per": _PIECE}).partitions()
+
+
+def _some(given: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(given), _MANY):
+        yield given[start : start + _MANY]
