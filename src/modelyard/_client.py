@@ -68,6 +68,8 @@ class Client:
     `patience_s`: how long a request that may be repeated is tried again while the yard is away or busy.
     """
 
+    sender: Any = None  # who keeps what runs log (modelyard.runs.sending); None: this process's own
+
     def __init__(
         self,
         url: str,

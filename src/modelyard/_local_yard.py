@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Optional
 
 from modelyard import errors
 from modelyard._client import Client, connect, path
+from modelyard.runs import context
 from modelyard.wire.workspaces import WorkspaceList
 
 _START_TIMEOUT_S = 60.0
+_PROBE_S = 3.0  # how long a yard may take to answer before a run is kept offline
 
 
 def connect_or_start() -> Client:
     """A client of the yard that `discover` finds; this machine's own is started first where it is not up.
 
-    Never starts one inside a run or when MODELYARD_URL names a yard elsewhere.
+    Never starts one inside a run or when MODELYARD_URL names a yard elsewhere. With MODELYARD_OFFLINE it may be a directory.
     """
+    wanted = context.offline()
+    if wanted and not os.environ.get("AZUREML_RUN_TOKEN"):
+        return _offline_or_connect(wanted)
     is_ours = not (os.environ.get("AZUREML_RUN_TOKEN") or os.environ.get("MODELYARD_URL"))
     if not is_ours:
         return connect()
@@ -31,6 +37,32 @@ def connect_or_start() -> Client:
             raise
         _start()
     return connect()
+
+
+def offline_client(directory: Optional[str] = None, reason: str = "") -> Client:
+    """What keeps runs in a directory of this machine."""
+    from modelyard.runs.kept import KeptRuns  # most programs speak to a yard
+
+    return KeptRuns(directory or context.offline_directory(), reason)
+
+
+def _offline_or_connect(wanted: str) -> Client:
+    if wanted == context.ALWAYS:
+        return offline_client()
+    try:
+        client = connect()
+        client.request("GET", path("workspaces"), kind=WorkspaceList, patience_s=_PROBE_S, timeout_s=_PROBE_S)
+    except (errors.YardUnavailable, errors.AuthenticationException) as error:
+        if isinstance(error, errors.AuthenticationException) and error.code != "no_token":
+            raise
+        kept = offline_client(reason=", as no yard answered")
+        print(  # noqa: T201  # said once, where the user looks
+            f"modelyard: no yard answers, so runs are kept in {context.offline_directory()}. "
+            "`modelyard sync` sends them later.",
+            file=sys.stderr,
+        )
+        return kept
+    return client
 
 
 def _start() -> None:

@@ -114,12 +114,18 @@ class Experiment:
         snapshot_id = (
             creating.working_directory_snapshot(self._scope, directory) if directory is not None else None
         )
+        properties: Dict[str, str] = {}
+        if snapshot_id is not None:
+            from modelyard import gitinfo  # starts git
+
+            properties = gitinfo.properties(directory)
         info = creating.create(
             self._scope,
             self._name,
             run_id,
             display_name=display_name or "",
             tags=tags,
+            properties=properties,
             snapshot_id=snapshot_id,
         )
         run = Run(self, info.id, outputs, _scope=self._scope, _info=info)

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from modelyard import errors
 from modelyard._client import Client, path
-from modelyard._local_yard import connect_or_start
+from modelyard._local_yard import connect_or_start, offline_client
 from modelyard.wire.workspaces import WorkspaceCreate, WorkspaceInfo, WorkspaceList, WorkspaceUpdate
 from modelyard.workspace_cloud import CloudWorkspace
 
@@ -106,6 +106,27 @@ class Workspace(CloudWorkspace):
                 code=error.code,
                 status=error.status,
             ) from None
+
+    @classmethod
+    def offline(cls, directory: Optional[str] = None, name: str = DEFAULT_WORKSPACE) -> Workspace:
+        """A workspace without a yard: runs that begin in it are kept below `directory` until `sync_offline` or
+        `modelyard sync` sends them. Default: MODELYARD_OFFLINE_DIR, or `offline` in MODELYARD_HOME."""
+        return cls._named(name, offline_client(directory))
+
+    def sync_offline(
+        self, directory: Optional[str] = None, experiment: str = "", ended: bool = False
+    ) -> List[Any]:
+        """Send the runs that are kept below `directory` to this workspace, each thing once; answers what became of each.
+
+        `experiment`: keep them in this one. `ended`: runs of other machines that have no end were killed. A run that can't be
+        sent raises, and leaves those behind it for the next call; `modelyard sync` goes on with the others.
+        """
+        from modelyard.runs import context, story, sync  # only who sends
+        from modelyard.runs.scope import Scope
+
+        kept = story.folders(directory or context.offline_directory())
+        scope = Scope(self._client, self._name)
+        return [sync.send(scope, folder, experiment, ended=ended) for folder in kept]
 
     @staticmethod
     def create(

@@ -16,7 +16,8 @@ import sys
 import threading
 from pathlib import Path
 
-from modelyard.node import bundle, machine, processes, records
+from modelyard import machine
+from modelyard.node import bundle, processes, records
 from modelyard.node.builds import Builds
 from modelyard.node.hosts import Hosts
 from modelyard.node.link import Away, Link, Pause, Refused

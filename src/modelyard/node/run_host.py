@@ -20,7 +20,8 @@ import threading
 import time
 from pathlib import Path
 
-from modelyard.node import host_script, machine, processes, records
+from modelyard import machine
+from modelyard.node import host_script, processes, records
 from modelyard.node.collection import Collection
 from modelyard.node.host_script import CannotStart, Prepared
 from modelyard.node.link import Away, Link, Refused, Stale, patiently

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 
 from modelyard.node.link import Away, Link, Pause, Refused, Stale
-from modelyard.node.machine import Sampler
 from modelyard.node.records import RunDir
 from modelyard.node.reporter import Reporter
+from modelyard.node.sampling import Sampler
 from modelyard.node.streams import SYSTEM_JOURNAL, Shipper
 
 log = logging.getLogger(__name__)

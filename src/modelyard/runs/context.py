@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Mapping, NamedTuple, Optional
 
-from modelyard._client import RUN_PATIENCE_S, Client
+from modelyard import errors
+from modelyard._client import RUN_PATIENCE_S, Client, home_directory
 from modelyard.runs.scope import Scope
 
 
@@ -40,3 +41,28 @@ def current(environ: Mapping[str, str] = os.environ) -> Optional[Context]:
 def journal_directory(environ: Mapping[str, str] = os.environ) -> str:
     """Where a run host looks for journals; empty outside a run."""
     return environ.get("MODELYARD_JOURNAL_DIR", "") if environ.get("AZUREML_RUN_TOKEN") else ""
+
+
+ALWAYS, AUTO = "always", "auto"
+_OFFLINE = {
+    **dict.fromkeys(("", "0", "false", "no", "off"), ""),
+    **dict.fromkeys(("1", "true", "yes", "on", ALWAYS), ALWAYS),
+    AUTO: AUTO,
+}
+
+
+def offline(environ: Mapping[str, str] = os.environ) -> str:
+    """Whether runs are kept on this machine's disk: ALWAYS, AUTO (when no yard answers), or empty for never."""
+    given = environ.get("MODELYARD_OFFLINE", "").strip().lower()
+    try:
+        return _OFFLINE[given]
+    except KeyError:
+        raise errors.UserErrorException(
+            f"MODELYARD_OFFLINE={given!r} is not understood: 1 keeps runs on disk, auto does when no yard answers, "
+            "0 never. MODELYARD_OFFLINE_DIR names the directory."
+        ) from None
+
+
+def offline_directory(environ: Mapping[str, str] = os.environ) -> str:
+    """Outside of projects, so that runs are not part of the next run's snapshot, and `modelyard sync` finds them."""
+    return environ.get("MODELYARD_OFFLINE_DIR") or os.path.join(home_directory(environ), "offline")

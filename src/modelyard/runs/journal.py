@@ -37,6 +37,9 @@ class Journal:
             raise self._failed(None)
         self._is_torn = False
 
+    def fileno(self) -> int:
+        return self._fd
+
     def size(self) -> int:
         return os.fstat(self._fd).st_size
 

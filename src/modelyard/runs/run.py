@@ -55,7 +55,8 @@ class Run(metrics.MetricLog, RunFiles):
     def get_context(
         cls, allow_offline: bool = True, used_for_context_manager: bool = False, **kwargs: Any
     ) -> Any:
-        """The run this script is, the same object each time. Started by hand: an offline run that prints.
+        """The run this script is, the same object each time. Started by hand: an offline run that prints, or with
+        MODELYARD_OFFLINE one that is kept on disk for `modelyard sync`.
 
         Raises RunEnvironmentException outside a run with `allow_offline=False`.
         """
@@ -67,10 +68,9 @@ class Run(metrics.MetricLog, RunFiles):
                     "This script was not submitted as a run (AZUREML_RUN_ID is not set). Submit it with "
                     "experiment.submit(...) or `modelyard run submit`, or allow an offline run."
                 )
-            if _context is None or not _context.id.startswith("OfflineRun"):
-                from modelyard.runs.offline import _OfflineRun  # a submitted script never needs it
+            from modelyard.runs import by_hand  # a submitted script never needs it
 
-                _context = _OfflineRun()
+            _context = by_hand.run(_context)
         elif _context is None or _context.id != found.run_id:
             _context = ScriptRun(None, found.run_id, _scope=found.scope, _check=False)
         return _context
@@ -229,6 +229,16 @@ class Run(metrics.MetricLog, RunFiles):
         return Environment.from_spec(spec.environment or EnvironmentSpec())
 
     @property
+    def _sender(self) -> Any:
+        """Who keeps what this run logs where no run host does."""
+        return self._scope.client.sender or sender()
+
+    @property
+    def _host_directory(self) -> str:
+        """Where a run host looks for what this run logs; empty where there is none."""
+        return "" if self._scope.client.sender is not None else context.journal_directory()
+
+    @property
     def _is_context(self) -> bool:
         return os.environ.get("AZUREML_RUN_ID") == self._id and bool(context.journal_directory())
 
@@ -260,7 +270,7 @@ class Run(metrics.MetricLog, RunFiles):
             "POST", self._scope.run_path(self._id, "cancel"), kind=RunInfo, idempotent=True
         )
         if self._known is not None and self._known.status in details.FINAL:
-            sender().disown(self._id)
+            self._sender.disown(self._id)
 
     def clean(self) -> None:
         """v1 removed files on the compute here; a node of the yard clears up by itself."""
@@ -272,8 +282,8 @@ class Run(metrics.MetricLog, RunFiles):
         """
         if self._journal is None:
             return
-        if not context.journal_directory():
-            sender().flush(self._id, timeout_seconds)
+        if not self._host_directory:
+            self._sender.flush(self._id, timeout_seconds)
             return
         wanted, deadline, pause_s = self._journal.size(), time.monotonic() + timeout_seconds, _FLUSH_POLL_S
         while True:
@@ -304,7 +314,7 @@ class Run(metrics.MetricLog, RunFiles):
                 raise
             self.start()  # a child that create_children made, and that nobody started
             self._report(report)
-        sender().disown(self._id)
+        self._sender.disown(self._id)
 
     def _report(self, report: RunStatusReport) -> None:
         self._known = self._scope.client.request(
@@ -314,9 +324,9 @@ class Run(metrics.MetricLog, RunFiles):
     def _be(self) -> None:
         """This process is the run from now on: keep it alive, and end it with the process."""
         self._began = time.time()
-        if context.journal_directory():
+        if self._host_directory:
             return
-        sender().own(self)
+        self._sender.own(self)
         if self._outputs is False or (self._outputs is None and self._info().parent_id is not None):
             return  # children share the parent's ./outputs, and the parent keeps it
         self._kept_folder = os.path.abspath(self._outputs if isinstance(self._outputs, str) else "outputs")
@@ -433,8 +443,8 @@ class Run(metrics.MetricLog, RunFiles):
     def _journal_record(self, record: bytes) -> None:
         journal = self._journal
         if journal is None:
-            directory = context.journal_directory()
-            journal = Journal(directory, self._id) if directory else sender().open(self._scope, self._id)
+            directory = self._host_directory
+            journal = Journal(directory, self._id) if directory else self._sender.open(self._scope, self._id)
             self._journal = journal
         journal.write(record)
 

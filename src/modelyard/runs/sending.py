@@ -77,8 +77,8 @@ class Sender:
         self._stopping = False
         self._thread: Optional[threading.Thread] = None
         self._directory = ""
-        self._pid = os.getpid()
-        self._has_crashed = False
+        self._ends_in = 0  # the process at whose end the runs end; a fork of it ends none
+        self._crash: Optional[BaseException] = None
 
     def open(self, scope: Scope, run_id: str) -> Journal:
         """A new journal of `run_id` whose records are sent from now on."""
@@ -114,11 +114,16 @@ class Sender:
 
     def _start(self) -> None:
         if self._thread is None:
-            self._pid = os.getpid()
-            _watch_for_crash(self)
-            atexit.register(self._at_exit)
+            self._end_with_process()
             self._thread = threading.Thread(target=self._loop, name="modelyard-sender", daemon=True)
             self._thread.start()
+
+    def _end_with_process(self) -> None:
+        """At the end of this process the runs that it is end too."""
+        if self._ends_in != os.getpid():
+            self._ends_in = os.getpid()
+            _watch_for_crash(self)
+            atexit.register(self._at_exit)
 
     def _loop(self) -> None:
         while not self._stopping:
@@ -148,7 +153,7 @@ class Sender:
                 _say(f"metrics of run {stream.run_id} are refused: {error}")
 
     def _at_exit(self) -> None:
-        if os.getpid() != self._pid:
+        if os.getpid() != self._ends_in:
             return
         self._stopping = True
         self._wake.set()
@@ -159,8 +164,8 @@ class Sender:
                 _say(f"metrics of run {stream.run_id} may be lost: {error}")
         for run in reversed(list(self._owned.values())):  # children first
             try:
-                if self._has_crashed:
-                    run.fail(error_details="The program ended with an exception.", error_code="UserError")
+                if self._crash is not None:
+                    run.fail(error_details=self._crash)
                 else:
                     run.complete()
             except errors.AzureMLException as error:
@@ -194,7 +199,7 @@ def _watch_for_crash(sender: Sender) -> None:
     previous = sys.excepthook
 
     def note(kind: Any, value: Any, traceback: Any) -> None:
-        sender._has_crashed = True
+        sender._crash = value
         previous(kind, value, traceback)
 
     sys.excepthook = note

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from modelyard.node import machine, processes
+from modelyard import machine
+from modelyard.node import processes, sampling
 
 MARK = f"of-{os.getpid()}"  # of this suite alone, whatever else the machine runs
 SLEEP = "import time; print(1, flush=True); time.sleep(600)"
@@ -46,7 +47,7 @@ def test_members_are_found_by_descent_and_by_mark(child):
 
 
 def test_a_sample_of_the_machine_has_cpu_memory_disk_network_and_the_processes(child, tmp_path):
-    sampler = machine.Sampler(tmp_path, lambda: {child.pid})
+    sampler = sampling.Sampler(tmp_path, lambda: {child.pid})
     began = time.process_time()
     while time.process_time() - began < 0.05:
         pass

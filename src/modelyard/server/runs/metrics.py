@@ -12,6 +12,7 @@ from modelyard.server.kernel.errors import Invalid, NotFound
 from modelyard.server.runs import metrics_store, rules, store
 from modelyard.server.runs.creation import no_such_run
 from modelyard.server.runs.metrics_store import Summary
+from modelyard.wire.metric_shapes import shape
 from modelyard.wire.metrics import MetricInfo, MetricPoints, MetricsAnswer, RunMetrics
 
 MAX_POINTS = 1_000_000
@@ -108,33 +109,3 @@ def _value(tx: Tx, s: Summary) -> Any:
         return found[0] if len(found) == 1 else found
     rows = metrics_store.read_values(tx, s.id, 0, s.count)
     return shape([(row.kind, msgspec.json.decode(row.value)) for row in rows])
-
-
-def shape(records: list[tuple[str, Any]]) -> Any:
-    """The records (kind, value) of one name as one value: lists and tables are joined, rows become columns, and what
-    was logged once stands alone. Kinds that were mixed under one name come as a list of what was logged. Pure."""
-    kinds = {kind for kind, _ in records}
-    found = [value for _, value in records]
-    if kinds == {"l"}:
-        return [item for items in found for item in items]
-    if kinds == {"r"} and len(found) == 1:
-        return found[0]
-    if kinds == {"r"}:
-        return _columns([{k: [v] for k, v in row.items()} for row in found])
-    if kinds == {"t"}:
-        return _columns(found)
-    return found[0] if len(found) == 1 else found
-
-
-def _columns(tables: list[Any]) -> dict[str, list[Any]]:
-    """Tables below each other; a column that one of them lacks is None there."""
-    joined: dict[str, list[Any]] = {}
-    length = 0
-    for table in tables:
-        rows = max((len(v) for v in table.values()), default=0)
-        for name, column in table.items():
-            joined.setdefault(name, [None] * length).extend([*column, *[None] * (rows - len(column))])
-        length += rows
-        for column in joined.values():
-            column.extend([None] * (length - len(column)))
-    return joined

@@ -115,7 +115,7 @@ class ToldRuns:
             parent = line.create.parent_id
             if not parent or not is_within(tx, place.workspace_id, story_of, parent):
                 raise Invalid("bad_story", f"Run {line.create.run_id[:80]!r} is not below run {story_of!r}.")
-            self._create(tx, place, line.create, at)
+            self._create(tx, place, dataclasses.replace(line.create, experiment=""), at)  # its parent's
             return
         row = store.by_id(tx, place.workspace_id, line.run_id) if rules.is_run_id(line.run_id) else None
         if row is None or not is_within(tx, place.workspace_id, story_of, line.run_id):
@@ -136,6 +136,12 @@ def _held(tx: Tx, workspace_id: str, run_id: str, source: str) -> int:
     if row is None:
         return 0
     held = metrics_store.stream_size(tx, run_id, _KIND, source) if row.workspace_id == workspace_id else 0
+    if held and row.deleted_at is not None:
+        raise Conflict(
+            "run_id_in_trash",
+            f"Run {run_id!r} lies in the trash. Restore it with 'modelyard trash restore {run_id}' to go on, or delete it "
+            f"for good with 'modelyard trash empty {run_id}'.",
+        )
     if not held:
         raise Conflict(
             "run_id_taken",

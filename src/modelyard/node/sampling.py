@@ -1,36 +1,19 @@
-"""What this machine is, and how it is doing: the record of a run's machine and the system metrics of a run."""
+"""How this machine is doing: the system metrics of a run."""
 
 from __future__ import annotations
 
 import os
-import platform
 import shutil
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from modelyard import machine
 
 _LINUX = sys.platform.startswith("linux")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_GPU_TIMEOUT_S = 5.0
-
-
-def record() -> dict[str, Any]:
-    """Host name, system, Python, cores, memory and graphics cards of this machine."""
-    memory = _memory()
-    return {
-        "hostname": socket.gethostname(),
-        "os": platform.platform(terse=True),
-        "architecture": platform.machine(),
-        "python": platform.python_version(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory_bytes": memory.get("MemTotal", _sysconf_memory()),
-        "gpus": [row[0] for row in _gpus("name")],
-    }
 
 
 class Sampler:
@@ -52,7 +35,7 @@ class Sampler:
             now = _Counters.read(members)
             found.update(now.since(self._before))
             self._before = now
-            memory = _memory()
+            memory = machine.memory()
             if "MemAvailable" in memory:
                 used = memory["MemTotal"] - memory["MemAvailable"]
                 found["system/memory_used_bytes"] = used
@@ -80,17 +63,17 @@ class _Counters:
     @classmethod
     def read(cls, members: set[int]) -> _Counters:
         values: dict[str, float] = {}
-        fields = [float(f) for f in _text("/proc/stat").partition("\n")[0].split()[1:9]]
+        fields = [float(f) for f in machine.text("/proc/stat").partition("\n")[0].split()[1:9]]
         if len(fields) >= 5:
             values["cpu_total"] = sum(fields)
             values["cpu_idle"] = fields[3] + fields[4]
-        for line in _text("/proc/net/dev").splitlines()[2:]:
+        for line in machine.text("/proc/net/dev").splitlines()[2:]:
             name, _, rest = line.partition(":")
             numbers = rest.split()
             if name.strip() != "lo" and len(numbers) >= 9:
                 values["received"] = values.get("received", 0) + float(numbers[0])
                 values["sent"] = values.get("sent", 0) + float(numbers[8])
-        for line in _text("/proc/diskstats").splitlines():
+        for line in machine.text("/proc/diskstats").splitlines():
             numbers = line.split()
             # Whole devices only: a partition's bytes are in its device's count already.
             if (
@@ -120,35 +103,21 @@ class _Counters:
         return found
 
 
-def _memory() -> dict[str, float]:
-    found: dict[str, float] = {}
-    for line in _text("/proc/meminfo").splitlines():
-        name, _, rest = line.partition(":")
-        if name in ("MemTotal", "MemAvailable"):
-            found[name] = float(rest.split()[0]) * 1024
-    return found
-
-
-def _sysconf_memory() -> float:
-    try:
-        return float(os.sysconf("SC_PHYS_PAGES") * _PAGE_BYTES)
-    except (ValueError, OSError):
-        return 0.0
-
-
 def _resident(pid: int) -> float:
-    fields = _text(f"/proc/{pid}/statm").split()
+    fields = machine.text(f"/proc/{pid}/statm").split()
     return float(fields[1]) * _PAGE_BYTES if len(fields) > 1 else 0.0
 
 
 def _cpu_s(pid: int) -> float:
-    fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    fields = machine.text(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return (float(fields[11]) + float(fields[12])) / _TICKS_PER_S if len(fields) > 12 else 0.0
 
 
 def _gpu_sample() -> dict[str, float]:
     found: dict[str, float] = {}
-    for i, row in enumerate(_gpus("utilization.gpu,memory.used,memory.total,temperature.gpu,power.draw")):
+    for i, row in enumerate(
+        machine.gpus("utilization.gpu,memory.used,memory.total,temperature.gpu,power.draw")
+    ):
         names = ("percent", "memory_used_bytes", "memory_total_bytes", "temperature_c", "power_w")
         for name, text in zip(names, row, strict=False):
             try:
@@ -157,22 +126,3 @@ def _gpu_sample() -> dict[str, float]:
                 continue  # `[N/A]`: this card does not tell
             found[f"system/gpu_{i}_{name}"] = value * 1024 * 1024 if name.endswith("bytes") else value
     return found
-
-
-def _gpus(fields: str) -> list[list[str]]:
-    if shutil.which("nvidia-smi") is None:
-        return []
-    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_GPU_TIMEOUT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [[cell.strip() for cell in line.split(",")] for line in done.stdout.splitlines() if line.strip()]
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""

@@ -1,0 +1,122 @@
+"""What the runs of a directory keep in common: contents of files by their hash, and snapshots; and metrics read back."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+
+from modelyard import errors
+from modelyard.runs.story import Folder
+from modelyard.wire import trees
+from modelyard.wire.artifacts import BlobsStored, FileEntry
+from modelyard.wire.metric_shapes import shape
+from modelyard.wire.metrics import MetricInfo
+
+
+def keep_frames(here: Folder, pieces: Iterable[Any]) -> BlobsStored:
+    """Keep the blobs of an upload (docs/contributing/architecture.md, blob frames). Raises RequestRefused for one whose
+    bytes are not what its header says: the file was changed meanwhile."""
+    buffer = bytearray()
+    stored = size_bytes = 0
+    source = iter(pieces)
+    while _filled(buffer, source, b"\n"):
+        header, _, rest = bytes(buffer).partition(b"\n")
+        buffer = bytearray(rest)
+        hash_, size = header.decode("ascii").split(" ")
+        buffer = _keep_blob(here.blob(hash_), hash_, int(size), buffer, source)
+        stored, size_bytes = stored + 1, size_bytes + int(size)
+    return BlobsStored(stored, size_bytes)
+
+
+def _filled(buffer: bytearray, source: Iterator[Any], mark: bytes) -> bool:
+    """Read until `mark` is in the buffer; False at the end."""
+    while mark not in buffer:
+        piece = next(source, None)
+        if piece is None:
+            return False
+        buffer += piece
+    return True
+
+
+def _keep_blob(target: str, hash_: str, size: int, buffer: bytearray, source: Iterator[Any]) -> bytearray:
+    """Write the next `size` bytes; answers what is left of the buffer."""
+    digest = hashlib.sha256()
+    with replacing(target) as file:
+        left = size
+        while left:
+            if not buffer:
+                buffer += next(source, b"")
+                if not buffer:
+                    break
+            piece = bytes(buffer[:left])
+            file.write(piece)
+            digest.update(piece)
+            left -= len(piece)
+            buffer = buffer[len(piece) :]
+        if digest.hexdigest() != hash_:
+            raise errors.RequestRefused(
+                f"The bytes that came are not those of blob {hash_}.",
+                code="blob_hash_mismatch",
+                status=422,
+                extra={"expected": hash_},
+            )
+    return buffer
+
+
+@contextlib.contextmanager
+def replacing(target: str) -> Iterator[Any]:
+    """A file that is there whole, and on disk, or not at all."""
+    os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+    part = f"{target}.{os.getpid()}.{os.urandom(4).hex()}.part"
+    try:
+        with open(part, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, target)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
+
+
+def keep_snapshot(here: Folder, entries: List[FileEntry]) -> str:
+    """Keep the list of a snapshot's files, whose contents are kept; answers its id."""
+    snapshot_id = trees.tree_id(entries)
+    with replacing(here.snapshot(snapshot_id)) as file:
+        file.write(trees.manifest(entries))
+    return snapshot_id
+
+
+def snapshot(here: Folder, snapshot_id: str) -> List[FileEntry]:
+    """Raises FileNotFoundError."""
+    with open(here.snapshot(snapshot_id), "rb") as file:
+        return trees.parse_manifest(file.read())
+
+
+def metrics(journal: str, name: Optional[str] = None) -> List[MetricInfo]:
+    """What a run logged so far, as the yard would answer it; `name`: only this metric."""
+    found: Dict[str, List[Dict[str, Any]]] = {}
+    try:
+        with open(journal, "rb") as file:
+            for line in file:
+                with contextlib.suppress(ValueError):  # a line that broke off
+                    record = json.loads(line.decode("utf-8"))
+                    if record["k"] != "s" and name in (None, record["n"]):
+                        found.setdefault(record["n"], []).append(record)
+    except FileNotFoundError:
+        pass  # nothing was logged
+    return [_info(one, records) for one, records in found.items()]
+
+
+def _info(name: str, records: List[Dict[str, Any]]) -> MetricInfo:
+    pairs: List[Tuple[str, Any]] = [(r["k"], r["v"]) for r in records]
+    return MetricInfo(
+        name=name,
+        kind=records[-1]["k"],
+        count=len(records),
+        value=shape(pairs),
+        nonfinite=any(r.get("f") for r in records),
+    )
