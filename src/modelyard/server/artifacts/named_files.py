@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from modelyard.server.artifacts.garbage_store import Holders
 from modelyard.server.kernel.db import Tx
 from modelyard.server.kernel.errors import Conflict
 from modelyard.wire.artifacts import FileEntry
@@ -32,6 +33,10 @@ class NamedFiles:
     def __init__(self, table: sa.Table, owner: str) -> None:
         self._table = table
         self._owner = owner
+
+    def hold(self, holders: Holders) -> None:
+        """Keep the blobs of these files from the garbage collection."""
+        holders.blob_columns.add(self._table.c.hash)
 
     def by_paths(self, tx: Tx, owner: str, paths: Iterable[str]) -> dict[str, Row]:
         """The files among these paths that are there."""

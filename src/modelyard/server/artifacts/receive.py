@@ -236,11 +236,12 @@ async def receive(
     blobs: BlobStore,
     stream: AsyncIterator[bytes],
     take: Callable[[Path], Taker],
-    record: Callable[[dict[str, int]], None],
+    bring: Callable[[Callable[[], dict[str, int]]], None],
 ) -> dict[str, int]:
-    """Keep every blob of the body durably, then `record` their sizes, which are the answer too.
+    """Have `bring` keep every blob of the body; answers their sizes by hash.
 
-    Nothing is recorded unless the whole body was right. `record` runs in a thread, after the bytes are on disk.
+    Nothing is kept unless the whole body was right. `bring` runs in a thread; it is given what to call to have the bytes
+    put into the store durably, which answers their sizes.
     """
     staging = blobs.staging()
     taker = take(await run_in_threadpool(staging.__enter__))
@@ -260,10 +261,13 @@ async def receive(
         if working is not None:
             await working
 
+        def put() -> dict[str, int]:
+            taker.finish(blobs)
+            return taker.sizes
+
         def keep() -> None:
             taker.feed(pieces)
-            taker.finish(blobs)
-            record(taker.sizes)
+            bring(put)
 
         await run_in_threadpool(keep)
     except (

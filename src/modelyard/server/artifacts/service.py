@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from modelyard.server.artifacts import archive, paths, receive, responses, store
+from modelyard.server.artifacts.garbage import Garbage
 from modelyard.server.artifacts.receive import Taker
 from modelyard.server.kernel.blobs import CHUNK, BlobStore
 from modelyard.server.kernel.clock import Clock
@@ -30,6 +32,7 @@ class ArtifactService:
         self._db = db
         self._clock = clock
         self._blobs = blobs
+        self.garbage = Garbage(db, clock, blobs)
 
     async def receive(self, workspace_id: str, stream: AsyncIterator[bytes]) -> BlobsStored:
         """Take in a body of blob frames; durable when this returns. Raises Invalid, TooLarge, DiskFull."""
@@ -44,12 +47,8 @@ class ArtifactService:
     async def _take(
         self, workspace_id: str, stream: AsyncIterator[bytes], take: Callable[[Path], Taker]
     ) -> dict[str, int]:
-        now = self._clock.now()
-
-        def record(sizes: dict[str, int]) -> None:
-            self._db.write(lambda tx: store.add_blobs(tx, workspace_id, sizes, now))
-
-        return await receive.receive(self._blobs, stream, take, record)
+        bring = partial(self.garbage.bring, workspace_id)
+        return await receive.receive(self._blobs, stream, take, bring)
 
     def missing(self, workspace_id: str, hashes: Collection[str]) -> list[str]:
         """Those that the workspace does not hold, each once, in the order given. Raises Invalid."""
@@ -88,6 +87,7 @@ class ArtifactService:
         those that are not."""
         for entry in entries:
             _check_hash(entry.hash)
+        self.garbage.keep(tx, (e.hash for e in entries))
         held = store.sizes(tx, workspace_id, [e.hash for e in entries])
         lacking = [e for e in entries if e.hash not in held]
         if lacking:

@@ -16,10 +16,16 @@ _MANY = 2000  # parameters of one statement; SQLite takes 32,766, PostgreSQL 65,
 
 
 def add_blobs(tx: Tx, workspace_id: str, sizes: dict[str, int], now: float) -> None:
-    """Note that the workspace holds these blobs, by hash."""
+    """Note that the workspace holds these blobs, by hash, from now on or once more."""
     rows = [{"workspace_id": workspace_id, "hash": h, "size": s, "created_at": now} for h, s in sizes.items()]
     if rows:
-        tx.execute(insert(tx, blobs).on_conflict_do_nothing(), rows)
+        statement = insert(tx, blobs)
+        tx.execute(
+            statement.on_conflict_do_update(
+                index_elements=["workspace_id", "hash"], set_={"created_at": statement.excluded.created_at}
+            ),
+            rows,
+        )
 
 
 def sizes(tx: Tx, workspace_id: str | None, hashes: Collection[str]) -> dict[str, int]:
@@ -50,7 +56,7 @@ def add_snapshot(tx: Tx, workspace_id: str, tree_id: str, now: float) -> None:
     tx.execute(
         insert(tx, snapshots)
         .values(workspace_id=workspace_id, tree_id=tree_id, created_at=now)
-        .on_conflict_do_nothing()
+        .on_conflict_do_update(index_elements=["workspace_id", "tree_id"], set_={"created_at": now})
     )
 
 
@@ -65,9 +71,9 @@ def snapshot(tx: Tx, workspace_id: str, tree_id: str) -> SnapshotInfo | None:
 
 
 def forget_workspace(tx: Tx, workspace_id: str) -> None:
+    """Its blobs are left to the garbage collection, which removes their bytes too."""
     tx.execute(sa.delete(uploads).where(uploads.c.workspace_id == workspace_id))
     tx.execute(sa.delete(snapshots).where(snapshots.c.workspace_id == workspace_id))
-    tx.execute(sa.delete(blobs).where(blobs.c.workspace_id == workspace_id))
 
 
 def _portions(hashes: Iterable[str]) -> Iterator[list[str]]:

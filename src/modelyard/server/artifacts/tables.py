@@ -14,8 +14,34 @@ blobs = sa.Table(
     sa.Column("workspace_id", sa.String, primary_key=True),
     sa.Column("hash", sa.String, primary_key=True),
     sa.Column("size", sa.BigInteger, nullable=False),
+    # When it was last brought; or referred to, if that was during a sweep of the garbage collection.
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Index("blobs_hash", "hash"),
+)
+
+# Blobs that no workspace holds any more, and whose bytes are being removed.
+leaving = sa.Table(
+    "blobs_leaving",
+    metadata,
+    sa.Column("hash", sa.String, primary_key=True),
+    sa.Column("sweep", sa.String, nullable=False),
+    sa.Column("since", sa.Float, nullable=False),
+)
+
+# The sweeps of the garbage collection that have not ended.
+sweeps = sa.Table(
+    "blob_sweeps",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("started_at", sa.Float, nullable=False),
+)
+
+# One row, whose count grows each time the bytes of blobs were removed.
+removals = sa.Table(
+    "blob_removals",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("count", sa.BigInteger, nullable=False),
 )
 
 # A tree's canonical text (wire/trees.py), deflated. Trees never change, so one row serves all who have the tree.
@@ -33,7 +59,8 @@ snapshots = sa.Table(
     metadata,
     sa.Column("workspace_id", sa.String, primary_key=True),
     sa.Column("tree_id", sa.String, primary_key=True),
-    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),  # when it was last asked for
+    sa.Index("snapshots_tree", "tree_id"),
 )
 
 # Files that come in parts, each of them a blob until all are there. `hash` and `size` are set when they were put together.

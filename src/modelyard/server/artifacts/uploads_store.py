@@ -6,10 +6,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from modelyard.server.artifacts.garbage_store import Holders
 from modelyard.server.artifacts.tables import upload_parts, uploads
 from modelyard.server.kernel.db import Tx, insert
 
 Row = sa.Row[Any]
+
+
+def hold(holders: Holders) -> None:
+    """Keep the parts of uploads from the garbage collection."""
+    holders.blob_columns.add(upload_parts.c.hash)
 
 
 def add(tx: Tx, upload_id: str, workspace_id: str, target: str, now: float) -> None:

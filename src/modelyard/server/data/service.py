@@ -28,6 +28,7 @@ class DataService:
         self._db = db
         self._clock = clock
         self._artifacts = artifacts
+        store.files.hold(artifacts.garbage.holders)
 
     def begin_workspace(self, tx: Tx, workspace_id: str) -> None:
         """Give a new workspace its default datastore."""

@@ -26,5 +26,6 @@ files = sa.Table(
         "datastore_id", sa.String, sa.ForeignKey("datastores.id", ondelete="CASCADE"), primary_key=True
     ),
     *named_files.columns(),
+    sa.Index("datastore_files_hash", "hash"),
     sqlite_with_rowid=False,
 )

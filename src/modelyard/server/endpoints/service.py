@@ -54,6 +54,7 @@ class EndpointService:
         self._clock = clock
         self._hub = hub
         self._artifacts = artifacts
+        store.hold(artifacts.garbage.holders)
         self._models = models
         self._environments = environments
         self._host = settings.host

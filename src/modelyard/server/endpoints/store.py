@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from modelyard.server.artifacts.garbage_store import Holders
 from modelyard.server.endpoints.lifecycle import may_follow
 from modelyard.server.endpoints.tables import endpoints, log_chunks, revisions, stopping
 from modelyard.server.kernel import events
@@ -28,6 +29,19 @@ class Revision:
     spec: ServiceSpec
     model_trees: dict[str, str]
     model_frameworks: dict[str, str]
+
+
+def hold(holders: Holders) -> None:
+    """Keep what services run on from the garbage collection."""
+    holders.tree_lists.add(_trees)
+
+
+def _trees(tx: Tx) -> list[str]:
+    """The sources and models of every revision that is kept."""
+    found = []
+    for spec, model_trees in tx.execute(sa.select(revisions.c.spec, revisions.c.model_trees)):
+        found += [spec["snapshot_id"], *model_trees.values()]
+    return found
 
 
 def by_name(tx: Tx, workspace_id: str, name: str) -> Row | None:

@@ -25,6 +25,7 @@ from modelyard.server.kernel.packs import Packed, Packs
 from modelyard.server.kernel.settings import without_secrets
 
 CHUNK = 1 << 20
+_HASH = re.compile(r"[0-9a-f]{64}")
 # A request that waits for the store is told so after half a minute; its sender tries again.
 _RETRY: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
 
@@ -42,8 +43,14 @@ class BlobStore(Protocol):
     def read(self, hash_: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         """The blob's bytes in pieces. Raises NotFound before the first piece."""
 
-    def delete(self, hash_: str) -> None:
-        """Forget a blob; not being there is fine."""
+    def delete(self, hashes: Sequence[str]) -> None:
+        """Forget blobs; not being there is fine."""
+
+    def listed(self, before: float) -> Iterator[tuple[str, int]]:
+        """Hash and size of everything kept that was put there before that time, in any order."""
+
+    def compact(self) -> None:
+        """Give back what deleted blobs still take up."""
 
     def staging(self) -> contextlib.AbstractContextManager[Path]:
         """A private directory for files on their way in, gone afterwards."""
@@ -135,6 +142,8 @@ class FileBlobs:
         try:
             file = open(path, "rb")  # noqa: SIM115  # closed by the generator below
         except FileNotFoundError:
+            if packed is not None and self._packs.find(hash_) not in (None, packed):
+                return self.read(hash_, start, length)  # it was copied to another pack just now
             raise NotFound("no_such_blob", f"The yard does not hold blob {hash_}.") from None
 
         def pieces() -> Iterator[bytes]:
@@ -151,9 +160,22 @@ class FileBlobs:
 
         return pieces()
 
-    def delete(self, hash_: str) -> None:
-        self._path(hash_).unlink(missing_ok=True)
-        self._packs.forget(hash_)
+    def delete(self, hashes: Sequence[str]) -> None:
+        for hash_ in hashes:
+            self._path(hash_).unlink(missing_ok=True)
+        self._packs.forget(hashes)
+
+    def listed(self, before: float) -> Iterator[tuple[str, int]]:
+        for directory in sorted(self._root.glob("[0-9a-f][0-9a-f]")):
+            for entry in os.scandir(directory):
+                with contextlib.suppress(FileNotFoundError):
+                    found = entry.stat()
+                    if found.st_mtime < before:
+                        yield directory.name + entry.name, found.st_size
+        yield from self._packs.listed(before)
+
+    def compact(self) -> None:
+        self._packs.compact()
 
     def close(self) -> None:
         self._packs.close()
@@ -294,11 +316,29 @@ class ObjectBlobs:
     def close(self) -> None:
         pass
 
-    def delete(self, hash_: str) -> None:
+    def delete(self, hashes: Sequence[str]) -> None:
         import obstore
 
-        with contextlib.suppress(FileNotFoundError), _store_problems():
-            obstore.delete(self._store, self._key(hash_))
+        try:
+            with _store_problems():
+                obstore.delete(self._store, [self._key(h) for h in hashes])
+        except FileNotFoundError:  # Azure stops at one that is not there
+            for hash_ in hashes:
+                with contextlib.suppress(FileNotFoundError), _store_problems():
+                    obstore.delete(self._store, self._key(hash_))
+
+    def listed(self, before: float) -> Iterator[tuple[str, int]]:
+        import obstore
+
+        with _store_problems():
+            for page in obstore.list(self._store):
+                for found in page:
+                    hash_ = found["path"].replace("/", "")
+                    if _HASH.fullmatch(hash_) and found["last_modified"].timestamp() < before:
+                        yield hash_, found["size"]
+
+    def compact(self) -> None:
+        """Each blob is an object of its own."""
 
     @contextlib.contextmanager
     def staging(self) -> Iterator[Path]:

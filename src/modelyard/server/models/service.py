@@ -33,6 +33,7 @@ class ModelService:
         self._db = db
         self._clock = clock
         self._artifacts = artifacts
+        store.hold(artifacts.garbage.holders)
         self.run_files: Callable[[str, str, str], Sequence[FileEntry]] = _no_files
         self.run_experiment: Callable[[str, str], str | None] = _no_experiment
         self.run_is_within: Callable[[str, str, str], bool] = _is_same

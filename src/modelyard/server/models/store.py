@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from modelyard.server.artifacts.garbage_store import Holders
 from modelyard.server.kernel.db import Tx, insert
 from modelyard.server.models.tables import model_aliases, model_labels, model_name_tags, model_names, models
 from modelyard.wire.models import ModelInfo
@@ -29,6 +30,11 @@ class Search:
     latest: bool = False
     before: int | None = None  # row id: the page goes on below it
     limit: int = 100
+
+
+def hold(holders: Holders) -> None:
+    """Keep the files of models from the garbage collection."""
+    holders.tree_columns.add(models.c.tree_id)
 
 
 def lock_name(tx: Tx, workspace_id: str, name: str) -> int:

@@ -72,6 +72,7 @@ models = sa.Table(
     sa.UniqueConstraint("workspace_id", "request_id", name="models_request"),
     sa.Index("models_page", "workspace_id", "id"),
     sa.Index("models_run", "workspace_id", "run_id"),
+    sa.Index("models_tree", "tree_id"),
 )
 
 # Tags and properties once more, one a row, so that searching by them uses an index.

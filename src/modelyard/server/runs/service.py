@@ -15,6 +15,7 @@ from modelyard.server.kernel.events import Hub
 from modelyard.server.kernel.settings import Settings
 from modelyard.server.runs import (
     experiments_store,
+    files_store,
     lifecycle,
     metrics_store,
     news,
@@ -64,6 +65,8 @@ class RunService:
         self._db = db
         self._clock = clock
         self._hub = hub
+        store.hold(artifacts.garbage.holders)
+        files_store.files.hold(artifacts.garbage.holders)
         self.lease_s = settings.lease_s
         self.lost_after_s = settings.lost_after_s
         self.experiments = Experiments(db, clock)

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from modelyard.server.artifacts.garbage_store import Holders
 from modelyard.server.kernel import auth, events
 from modelyard.server.kernel.auth import Kind
 from modelyard.server.kernel.db import Tx
@@ -48,6 +49,11 @@ class Filter:
     view: str = "active"
     after: tuple[float, str] | None = None
     limit: int = field(default=100)
+
+
+def hold(holders: Holders) -> None:
+    """Keep the snapshots of runs from the garbage collection."""
+    holders.tree_columns.add(runs.c.snapshot_id)
 
 
 def by_id(tx: Tx, workspace_id: str, run_id: str, in_trash: bool = False) -> Row | None:

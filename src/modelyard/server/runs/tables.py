@@ -84,6 +84,12 @@ runs = sa.Table(
     sa.Index("runs_status", "status", "created_at"),
     sa.Index("runs_node", "node", "status"),
     sa.Index(
+        "runs_snapshot",
+        "snapshot_id",
+        sqlite_where=sa.text("snapshot_id IS NOT NULL"),
+        postgresql_where=sa.text("snapshot_id IS NOT NULL"),
+    ),
+    sa.Index(
         "runs_deleted",
         "deleted_with",
         sqlite_where=sa.text("deleted_with IS NOT NULL"),
@@ -144,6 +150,7 @@ files = sa.Table(
     metadata,
     sa.Column("run_id", sa.String, sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
     *named_files.columns(),
+    sa.Index("run_files_hash", "hash"),
     sqlite_with_rowid=False,
 )
 

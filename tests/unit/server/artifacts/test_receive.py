@@ -131,7 +131,7 @@ def test_a_caller_who_goes_away_leaves_nothing(tmp_path: Path) -> None:
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        asyncio.run(receive.receive(store, broken(), Frames, lambda sizes: None))
+        asyncio.run(receive.receive(store, broken(), Frames, lambda put: None))
     assert list((tmp_path / "staging").iterdir()) == []
     store.close()
 
@@ -157,10 +157,10 @@ def test_a_deleted_blob_is_gone_and_the_others_stay(tmp_path: Path) -> None:
         frames = Frames(staging)
         frames.feed([frame(b"one"), frame(b"two")])
         frames.finish(store)
-    store.delete(sha256(b"one"))
+    store.delete([sha256(b"one")])
     with pytest.raises(ProblemError, match="does not hold"):
         store.read(sha256(b"one"))
     assert b"".join(store.read(sha256(b"two"))) == b"two"
-    store.delete(sha256(b"two"))
+    store.delete([sha256(b"two")])
     assert [f.name for f in (tmp_path / "packs").iterdir() if f.suffix == ".pack"] == []
     store.close()

@@ -50,12 +50,12 @@ def test_putting_the_same_bytes_again_changes_nothing(store: BlobStore) -> None:
 def test_a_blob_that_is_not_there_is_not_found_and_may_be_deleted(store: BlobStore) -> None:
     with pytest.raises(NotFound):
         list(store.read("ab" * 32))
-    store.delete("ab" * 32)
+    store.delete(["ab" * 32])
 
 
 def test_a_deleted_blob_is_gone(store: BlobStore) -> None:
     (hash_,) = put(store, b"to go")
-    store.delete(hash_)
+    store.delete([hash_])
     with pytest.raises(NotFound):
         list(store.read(hash_))
 

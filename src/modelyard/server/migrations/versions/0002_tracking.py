@@ -17,6 +17,7 @@ def upgrade() -> None:
     _models()
     _uploads()
     _mlflow()
+    _garbage()
 
 
 def _runs() -> None:
@@ -132,3 +133,31 @@ def _uploads() -> None:
 
 def _mlflow() -> None:
     op.add_column("experiments", sa.Column("updated_at", sa.Float(), nullable=True))
+
+
+def _garbage() -> None:
+    op.create_index("run_files_hash", "run_files", ["hash"])
+    op.create_index("datastore_files_hash", "datastore_files", ["hash"])
+    op.create_index("models_tree", "models", ["tree_id"])
+    op.create_index("snapshots_tree", "snapshots", ["tree_id"])
+    is_set = sa.text("snapshot_id IS NOT NULL")
+    op.create_index("runs_snapshot", "runs", ["snapshot_id"], sqlite_where=is_set, postgresql_where=is_set)
+    op.create_table(
+        "blobs_leaving",
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("sweep", sa.String(), nullable=False),
+        sa.Column("since", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("hash"),
+    )
+    op.create_table(
+        "blob_sweeps",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("started_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "blob_removals",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
