@@ -172,7 +172,7 @@ def run_yard(home: Path, slots: int = 0, database: str = "") -> Iterator[RunYard
         return http.problem_response(error.problem())
 
     app = Starlette(
-        routes=http.starlette_routes(routes, identity, workspaces.id_of),
+        routes=http.starlette_routes(routes, identity, workspaces),
         exception_handlers={ProblemError: refused},
     )
     try:

@@ -116,7 +116,7 @@ def small_yard(home: Path) -> Iterator[SmallYard]:
         *registered_api.routes(registered).items,
     ]
     app = Starlette(
-        routes=http.starlette_routes(routes, Identity(db, clock, "owner-token"), workspaces.id_of),
+        routes=http.starlette_routes(routes, Identity(db, clock, "owner-token"), workspaces),
         exception_handlers={ProblemError: refused},
     )
     guarded = security.Guard(app, security.allowed_hosts("127.0.0.1", ""))

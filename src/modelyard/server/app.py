@@ -151,7 +151,7 @@ def _asgi(
         return http.problem_response(error.problem())
 
     app = Starlette(
-        routes=http.starlette_routes(routes, identity, workspaces.id_of),
+        routes=http.starlette_routes(routes, identity, workspaces),
         lifespan=lifespan,
         exception_handlers={
             ProblemError: refused,

@@ -21,7 +21,7 @@ JSON has no word for them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Union
 
 
 @dataclass(frozen=True)
@@ -78,3 +78,38 @@ class MetricPoints:
     values: List[Any]
     nonfinite: Dict[str, str] = field(default_factory=dict)
     total: int = 0
+
+
+@dataclass(frozen=True)
+class NewPoint:
+    """A point to keep. `value`: a number, or "NaN", "Infinity", "-Infinity". Without `time_ms` it is of now."""
+
+    name: str
+    value: Union[int, float, str]
+    step: Optional[int] = None
+    time_ms: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class NewSeries:
+    """Points of one metric to keep, as arrays of equal length; no `steps`, no `times_ms`: as in NewPoint."""
+
+    name: str
+    values: List[Union[int, float, str]]
+    steps: Optional[List[Optional[int]]] = None
+    times_ms: Optional[List[int]] = None
+
+
+@dataclass(frozen=True)
+class MetricsAppend:
+    """Points to keep, in either form or both."""
+
+    points: List[NewPoint] = field(default_factory=list)
+    series: List[NewSeries] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class MetricsAppended:
+    """How many points of this call are on disk."""
+
+    points: int

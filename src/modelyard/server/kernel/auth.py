@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -78,13 +79,33 @@ ALLOWED: dict[Kind, frozenset[Permission]] = {
 }
 
 
+_TOPIC = "tokens"
+_REMEMBERED_S = 1.0  # how long at most another process's revocation of a token stays unseen here
+_REMEMBERED = 10_000  # tokens at most
+
+
+@dataclass(frozen=True)
+class _Known:
+    principal: Principal
+    expires_at: float | None
+    until: float  # of the monotonic clock
+
+
 class Identity:
-    """Resolves bearer tokens and decides."""
+    """Resolves bearer tokens and decides.
+
+    A token that was good is remembered for a second, so that who speaks often costs no look at the database. What
+    this process revokes or lets expire is forgotten with the commit, before anybody is told of it.
+    """
 
     def __init__(self, db: Database, clock: Clock, owner_token: str) -> None:
         self._db = db
         self._clock = clock
         self._owner_hash = token_hash(owner_token)
+        self._lock = threading.Lock()
+        self._known: dict[str, _Known] = {}
+        self._forgotten = 0  # how often `_known` was emptied
+        db.listen(self._notice)
         # Set by the runs slice at start: (ancestor run, run) -> is the second the first or below it?
         self.run_is_within: Callable[[str, str, str], bool] = lambda workspace_id, ancestor, run: (
             ancestor == run
@@ -93,15 +114,12 @@ class Identity:
     def resolve(self, authorization: str | None) -> Principal:
         """The caller behind an `Authorization` header. Raises Unauthorized for a token that opens nothing."""
         if not authorization:
-            return Principal(Kind.ANONYMOUS)
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() == "basic":
-            token = _password(token)
-        elif scheme.lower() != "bearer":
-            raise Unauthorized("bad_authorization", "Send 'Authorization: Bearer TOKEN'.")
-        digest = token_hash(token.strip())
-        if hmac.compare_digest(digest, self._owner_hash):
-            return Principal(Kind.OWNER)
+            return _ANONYMOUS
+        digest = _digest(authorization)
+        known = self._remembered(digest)
+        if known is not None:
+            return known
+        forgotten = self._forgotten
         with self._db.read() as tx:
             row = tx.execute(sa.select(tokens).where(tokens.c.hash == digest)).first()
         if row is None or (row.expires_at is not None and row.expires_at < self._clock.now()):
@@ -109,7 +127,33 @@ class Identity:
                 "unknown_token",
                 "This token opens nothing here: it is wrong, revoked, or its run has ended or was given to another run host.",
             )
-        return Principal(Kind(row.kind), row.workspace_id, row.subject)
+        principal = Principal(Kind(row.kind), row.workspace_id, row.subject)
+        with self._lock:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            if self._forgotten == forgotten:  # else what was read may be what has just been revoked
+                until = self._clock.monotonic() + _REMEMBERED_S
+                self._known[digest] = _Known(principal, row.expires_at, until)
+        return principal
+
+    def known(self, authorization: str | None) -> Principal | None:
+        """The caller, where that can be told without a look at the database. Raises Unauthorized for no bearer token."""
+        return self._remembered(_digest(authorization)) if authorization else _ANONYMOUS
+
+    def _remembered(self, digest: str) -> Principal | None:
+        if hmac.compare_digest(digest, self._owner_hash):
+            return _OWNER
+        known = self._known.get(digest)
+        if known is None or self._clock.monotonic() >= known.until:
+            return None
+        is_over = known.expires_at is not None and known.expires_at < self._clock.now()
+        return None if is_over else known.principal
+
+    def _notice(self, topics: set[str]) -> None:
+        if _TOPIC in topics:
+            with self._lock:
+                self._known.clear()
+                self._forgotten += 1
 
     def require(self, principal: Principal, permission: Permission) -> None:
         """Raises Unauthorized for an anonymous caller, Forbidden for a known one that may not."""
@@ -126,6 +170,10 @@ class Identity:
         if principal.workspace_id and principal.workspace_id != workspace_id:
             raise Forbidden("other_workspace", f"{principal.name} belongs to another workspace.")
 
+    def is_own_run(self, principal: Principal, run_id: str) -> bool:
+        """Whether `require_run` need not look at the database."""
+        return principal.kind is not Kind.RUN or principal.subject == run_id
+
     def require_run(self, principal: Principal, workspace_id: str, run_id: str) -> None:
         if principal.kind is Kind.RUN and not self.run_is_within(workspace_id, principal.subject, run_id):
             raise Forbidden(
@@ -141,6 +189,19 @@ def _password(credentials: str) -> str:
         raise Unauthorized(
             "bad_authorization", "Send 'Authorization: Basic BASE64', of any user, ':' and the token."
         ) from None
+
+
+_ANONYMOUS = Principal(Kind.ANONYMOUS)
+_OWNER = Principal(Kind.OWNER)
+
+
+def _digest(authorization: str) -> str:
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() == "basic":
+        token = _password(token)
+    elif scheme.lower() != "bearer":
+        raise Unauthorized("bad_authorization", "Send 'Authorization: Bearer TOKEN'.")
+    return token_hash(token.strip())
 
 
 def issue(
@@ -170,6 +231,7 @@ def issue(
 def revoke(tx: Tx, *, kind: Kind, subject: str) -> None:
     """Every token of this subject stops working with this transaction."""
     tx.execute(sa.delete(tokens).where(tokens.c.kind == kind.value, tokens.c.subject == subject))
+    tx.info["topics"].add(_TOPIC)
 
 
 def expire(tx: Tx, *, kind: Kind, subject: str, at: float) -> None:
@@ -179,3 +241,4 @@ def expire(tx: Tx, *, kind: Kind, subject: str, at: float) -> None:
         .where(tokens.c.kind == kind.value, tokens.c.subject == subject)
         .values(expires_at=at)
     )
+    tx.info["topics"].add(_TOPIC)

@@ -50,7 +50,7 @@ class Database:
         """
         self.is_sqlite = url.startswith("sqlite:")
         self._file = url.removeprefix("sqlite:///") if self.is_sqlite else ""
-        self._notify = notify
+        self._listeners = [notify]
         if self.is_sqlite:
             self._reads = _sqlite_engine(url, "BEGIN")
             self._writes = _sqlite_engine(url, "BEGIN IMMEDIATE")
@@ -86,6 +86,24 @@ class Database:
         future: Future[T] = Future()
         self._queue.put((work, future))
         return future.result()
+
+    def submit(self, work: Callable[[Tx], T]) -> Future[T]:
+        """`write` for who can't wait in a thread: the future has the result, or the error, once it is decided.
+
+        Raises Unavailable instead of waiting for a place in the queue.
+        """
+        if self._closed:
+            raise _stopping()
+        future: Future[T] = Future()
+        try:
+            self._queue.put_nowait((work, future))
+        except queue.Full:
+            raise Unavailable("yard_is_busy", "Too many writes are waiting. Try again.") from None
+        return future
+
+    def listen(self, listener: Callable[[set[str]], None]) -> None:
+        """Tell `listener` too which topics a commit changed, in the writer's thread, before the writes are answered."""
+        self._listeners.append(listener)
 
     def close(self) -> None:
         if not self._closed:
@@ -125,9 +143,10 @@ class Database:
                     if not future.done():
                         future.set_exception(error)
                 return
+            for listener in self._listeners:
+                listener(topics)
             for future, result in done:
                 future.set_result(result)
-            self._notify(topics)
             return
 
     def _try_group(self, group: list[_Item]) -> tuple[list[tuple[Future[Any], Any]], set[str]]:
@@ -217,6 +236,22 @@ def _sqlite_engine(url: str, begin: str) -> sa.Engine:
     return engine
 
 
+@contextlib.contextmanager
+def driver(tx: Tx) -> Iterator[Any]:
+    """A cursor of the driver itself, for statements that run so often that SQLAlchemy's part of them is felt.
+
+    What the driver raises comes as SQLAlchemy would raise it.
+    """
+    cursor = tx.connection.cursor()
+    kind = tx.dialect.loaded_dbapi.Error
+    try:
+        yield cursor
+    except kind as error:
+        raise sa.exc.DBAPIError.instance(None, None, error, kind, dialect=tx.dialect) from error
+    finally:
+        cursor.close()
+
+
 def insert(tx: Tx, table: sa.Table) -> Any:
     """An INSERT that knows `on_conflict_do_nothing/update` in the database's own dialect, and counts its rows."""
     statement = _dialect(tx.dialect.name).insert(table)
@@ -230,4 +265,4 @@ def _dialect(name: str) -> Any:
     return importlib.import_module(f"sqlalchemy.dialects.{name}")
 
 
-__all__ = ["Database", "ProblemError", "Tx", "insert", "metadata"]
+__all__ = ["Database", "ProblemError", "Tx", "driver", "insert", "metadata"]

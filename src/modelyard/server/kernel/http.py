@@ -18,7 +18,7 @@ import inspect
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -75,6 +75,7 @@ class Route:
     raw: str  # media type of a body that is not JSON, empty for JSON
     raw_body: str  # media type of a streamed request body, empty for JSON or none
     dialect: Dialect
+    often: bool  # called so often that finding it among all routes would be felt
 
 
 class Routes:
@@ -109,6 +110,7 @@ class Routes:
         status: int = 200,
         raw: str = "",
         raw_body: str = "",
+        often: bool = False,
     ) -> Callable[[Any], Any]:
         def register(handler: Any) -> Any:
             hints = typing.get_type_hints(handler)
@@ -132,6 +134,7 @@ class Routes:
                     raw,
                     raw_body,
                     self._dialect,
+                    often,
                 )
             )
             return handler
@@ -139,30 +142,41 @@ class Routes:
         return register
 
 
-def starlette_routes(
-    routes: list[Route], identity: Identity, workspace_id: Callable[[str], str]
-) -> list[BaseRoute]:
-    """Bind routes to a server. `workspace_id` turns the name in the path into an id or raises NotFound."""
+class Workspaces(Protocol):
+    def id_of(self, name: str) -> str:
+        """The id behind a name in a path. Raises NotFound."""
+
+    def known_id(self, name: str) -> str | None:
+        """The same, where it can be told without a look at the database."""
+
+
+def starlette_routes(routes: list[Route], identity: Identity, workspaces: Workspaces) -> list[BaseRoute]:
+    """Bind routes to a server; those marked `often` are looked at before all others."""
+    often: list[BaseRoute] = []
     bound: list[BaseRoute] = []
     families: dict[str, list[BaseRoute]] = {}
     for route in routes:
         under = route.dialect.under
-        endpoint = _Endpoint(route, identity, workspace_id).answer
+        endpoint = _Endpoint(route, identity, workspaces).answer
+        if route.often:
+            often.append(StarletteRoute(route.path, endpoint, methods=[route.method]))
+        # Those too: a family answers for itself what its paths take.
         one = StarletteRoute(route.path.removeprefix(under), endpoint, methods=[route.method])
         (families.setdefault(under, []) if under else bound).append(one)
     for under, family in families.items():
         bound.append(Mount(under, Router(family, redirect_slashes=False)))
-    return bound
+    return often + bound
 
 
 class _Endpoint:
     """One route bound to a server: who calls, what was sent, what is answered."""
 
-    def __init__(self, route: Route, identity: Identity, workspace_id: Callable[[str], str]) -> None:
+    def __init__(self, route: Route, identity: Identity, workspaces: Workspaces) -> None:
         self._route = route
         self._identity = identity
-        self._workspace_id = workspace_id
+        self._workspaces = workspaces
         self._read = route.dialect.reader(route.body) if route.body else None
+        self._query = _query_reader(route.query) if route.query else None
         self._is_async = inspect.iscoroutinefunction(route.handler)
 
     async def answer(self, request: Request) -> Response:
@@ -170,7 +184,10 @@ class _Endpoint:
             # The token is looked at before the body is read, so that a stranger can't make us hold 64 MiB.
             if self._read is None and not self._is_async:
                 return await run_in_threadpool(self._run, request)
-            call = await run_in_threadpool(self._authorise, request)
+            # A visit to the thread pool costs more than all the rest of a small request.
+            call = self._authorise_at_once(request)
+            if call is None:
+                call = await run_in_threadpool(self._authorise, request)
             content = await _body(request) if self._read is not None else b""
             if self._is_async:
                 return self._respond(await self._route.handler(**self._arguments(call, content)))
@@ -190,10 +207,25 @@ class _Endpoint:
     def _authorise(self, request: Request) -> Call:
         principal = self._identity.resolve(request.headers.get("authorization"))
         self._identity.require(principal, self._route.permission)
-        path = dict(request.path_params)
-        wid = ""
-        if "workspace" in path:
-            wid = self._workspace_id(path["workspace"])
+        path = request.path_params
+        wid = self._workspaces.id_of(path["workspace"]) if "workspace" in path else ""
+        return self._admit(request, principal, wid)
+
+    def _authorise_at_once(self, request: Request) -> Call | None:
+        """None where it takes a look at the database."""
+        principal = self._identity.known(request.headers.get("authorization"))
+        if principal is None:
+            return None
+        self._identity.require(principal, self._route.permission)
+        path = request.path_params
+        wid = self._workspaces.known_id(path["workspace"]) if "workspace" in path else ""
+        if wid is None or not self._identity.is_own_run(principal, path.get("run_id", principal.subject)):
+            return None
+        return self._admit(request, principal, wid)
+
+    def _admit(self, request: Request, principal: Principal, wid: str) -> Call:
+        path = request.path_params
+        if wid:
             self._identity.require_workspace(principal, wid)
         if "run_id" in path:
             self._identity.require_run(principal, wid, path["run_id"])
@@ -203,8 +235,8 @@ class _Endpoint:
         given: dict[str, Any] = {"call": call}
         if self._read is not None:
             given["body"] = self._read(call.request, content)
-        if self._route.query is not None:
-            given["query"] = _decode_query(self._route.query, call.request)
+        if self._query is not None:
+            given["query"] = self._query(call.request)
         return given
 
     def _respond(self, result: Any) -> Response:
@@ -263,21 +295,26 @@ def _reader(kind: type) -> Callable[[Request, bytes], Any]:
 OWN = Dialect(_reader, msgspec.json.Encoder().encode, lambda error: problem_response(error.problem()))
 
 
-def _decode_query(kind: type, request: Request) -> Any:
+def _query_reader(kind: type) -> Callable[[Request], Any]:
     hints = typing.get_type_hints(kind)
-    unknown = sorted(set(request.query_params) - set(hints))
-    if unknown:
-        raise Invalid(
-            "unknown_query", f"Unknown query parameter {unknown[0]!r}. Known: {', '.join(sorted(hints))}."
-        )
-    given: dict[str, Any] = {}
-    for name in set(request.query_params):
-        is_list = typing.get_origin(hints[name]) is list
-        given[name] = request.query_params.getlist(name) if is_list else request.query_params[name]
-    try:
-        return msgspec.convert(given, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise Invalid("bad_query", f"The query does not fit: {error}") from error
+    lists = {name for name, hint in hints.items() if typing.get_origin(hint) is list}
+
+    def read(request: Request) -> Any:
+        unknown = sorted(set(request.query_params) - set(hints))
+        if unknown:
+            raise Invalid(
+                "unknown_query",
+                f"Unknown query parameter {unknown[0]!r}. Known: {', '.join(sorted(hints))}.",
+            )
+        given: dict[str, Any] = {}
+        for name in set(request.query_params):
+            given[name] = request.query_params.getlist(name) if name in lists else request.query_params[name]
+        try:
+            return msgspec.convert(given, kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise Invalid("bad_query", f"The query does not fit: {error}") from error
+
+    return read
 
 
 async def no_such_route(request: Request, _error: Exception) -> Response:

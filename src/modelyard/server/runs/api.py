@@ -10,7 +10,15 @@ from modelyard.server.kernel import chunks
 from modelyard.server.kernel.auth import Permission
 from modelyard.server.kernel.errors import Invalid
 from modelyard.server.kernel.http import WORKSPACE, Call, Routes
-from modelyard.server.runs import api_experiments, api_search, api_streams, rules, store, told
+from modelyard.server.runs import (
+    api_experiments,
+    api_metrics,
+    api_search,
+    api_streams,
+    rules,
+    store,
+    told,
+)
 from modelyard.server.runs.creation import Place
 from modelyard.server.runs.service import RunService, parse_cursor
 from modelyard.wire.artifacts import Offset
@@ -119,6 +127,7 @@ def routes(runs: RunService) -> Routes:
     _add_more(r, runs, one)
     _add_told(r, runs, one)
     api_streams.add(r, runs)
+    api_metrics.add(r, runs)
     return r
 
 

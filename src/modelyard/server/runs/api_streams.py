@@ -1,4 +1,4 @@
-"""The routes of what hangs on a run: journal, metrics, files, logs."""
+"""The routes of what hangs on a run: journal, files, logs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from modelyard.server.kernel.http import WORKSPACE, Call, Routes
 from modelyard.server.runs import journal, logs
 from modelyard.server.runs.service import RunService
 from modelyard.wire.artifacts import FileList, FilesAdd, Offset
-from modelyard.wire.metrics import JournalTaken, MetricPoints, MetricsAnswer
+from modelyard.wire.metrics import JournalTaken
 
 _BYTES = "application/octet-stream"
 _MAX_WAIT_S = 60.0
@@ -45,27 +45,9 @@ class LogWait:
     wait_s: float = 0.0
 
 
-@dataclass(frozen=True)
-class MetricsQuery:
-    """`recursive`: of the runs below it too. `system`: those of the machine too."""
-
-    name: str | None = None
-    recursive: bool = False
-    system: bool = False
-
-
-@dataclass(frozen=True)
-class PointsQuery:
-    """`after`: how many points to pass over. `system`: the machine's metric of this name, not the script's."""
-
-    limit: int = 10_000
-    after: int = 0
-    system: bool = False
-
-
 def add(r: Routes, runs: RunService) -> None:
     one = f"{WORKSPACE}/runs/{{run_id}}"
-    _add_metrics(r, runs, one)
+    _add_journal(r, runs, one)
 
     @r.post(f"{one}/files", Permission.RUN_WRITE, status=201)
     def add_files(call: Call, body: FilesAdd) -> FileList:
@@ -111,7 +93,7 @@ def add(r: Routes, runs: RunService) -> None:
         return Response(piece.data, headers=headers, media_type="text/plain; charset=utf-8")
 
 
-def _add_metrics(r: Routes, runs: RunService, one: str) -> None:
+def _add_journal(r: Routes, runs: RunService, one: str) -> None:
     @r.post(f"{one}/journal", Permission.RUN_WRITE, raw_body="application/x-ndjson")
     async def take_journal(call: Call, query: JournalOffset) -> JournalTaken:
         """Take in a piece of the journal, whole lines of JSON; durable when answered.
@@ -128,17 +110,3 @@ def _add_metrics(r: Routes, runs: RunService, one: str) -> None:
     def held_journal(call: Call, query: Source) -> Offset:
         """How many bytes of a journal are held."""
         return runs.journal.held(call.workspace_id, call.path["run_id"], query.source)
-
-    @r.get(f"{one}/metrics", Permission.RUN_READ)
-    def metrics(call: Call, query: MetricsQuery) -> MetricsAnswer:
-        """Every metric of a run, as get_metrics of v1 answers them."""
-        return runs.metrics.get(
-            call.workspace_id, call.path["run_id"], query.name, query.recursive, query.system
-        )
-
-    @r.get(f"{one}/metrics/{{name:path}}/points", Permission.RUN_READ)
-    def points(call: Call, query: PointsQuery) -> MetricPoints:
-        """The values of one metric as arrays, in the order of arrival."""
-        return runs.metrics.points(
-            call.workspace_id, call.path["run_id"], call.path["name"], query.limit, query.after, query.system
-        )

@@ -6,20 +6,16 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from modelyard.server.kernel.db import Tx
+from modelyard.server.kernel.db import Tx, driver
 from modelyard.server.runs.tables import changes
 
-_MANY = 500
-
-
-def _next() -> sa.ScalarSelect[int]:
-    """Writers take turns, so nobody else can take the same number before this transaction ends."""
-    return sa.select(sa.func.coalesce(sa.func.max(changes.c.changed), 0) + 1).scalar_subquery()
+# Writers take turns, so nobody else can take the same number before this transaction ends.
+_NEXT = "(SELECT coalesce(max(changed), 0) + 1 FROM run_changes)"
 
 
 def begin(tx: Tx, workspace_id: str, run_ids: Sequence[str]) -> None:
     """Runs that are new."""
-    first = tx.execute(sa.select(_next())).scalar_one()
+    first = tx.execute(sa.text("SELECT " + _NEXT)).scalar_one()
     rows = [
         {"run_id": run_id, "workspace_id": workspace_id, "changed": first + position}
         for position, run_id in enumerate(run_ids)
@@ -29,11 +25,19 @@ def begin(tx: Tx, workspace_id: str, run_ids: Sequence[str]) -> None:
 
 def mark_all(tx: Tx, run_ids: sa.Select[tuple[str]]) -> None:
     """The same for many, which a query names."""
-    tx.execute(sa.update(changes).where(changes.c.run_id.in_(run_ids)).values(changed=_next()))
+    tx.execute(
+        sa.update(changes).where(changes.c.run_id.in_(run_ids)).values(changed=sa.literal_column(_NEXT))
+    )
 
 
 def mark(tx: Tx, run_ids: Sequence[str]) -> None:
-    """Something that people search runs by has changed: a column, a label, the summary of a metric; or the run is gone."""
-    for start in range(0, len(run_ids), _MANY):
-        some = list(run_ids[start : start + _MANY])
-        tx.execute(sa.update(changes).where(changes.c.run_id.in_(some)).values(changed=_next()))
+    """Something that people search runs by has changed: a column, a label, the summary of a metric; or the run is gone.
+
+    With every call that logs, so by the driver's own statement.
+    """
+    sign = "?" if tx.dialect.name == "sqlite" else "%s"
+    with driver(tx) as cursor:
+        cursor.executemany(
+            f"UPDATE run_changes SET changed = {_NEXT} WHERE run_id = {sign}",  # noqa: S608  # constants
+            [(run_id,) for run_id in run_ids],
+        )

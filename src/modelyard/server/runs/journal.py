@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import repeat
 
 import msgspec
 
 from modelyard.server.kernel.db import Database, Tx
 from modelyard.server.kernel.errors import Conflict, Invalid
-from modelyard.server.runs import metrics_store, records, rules, store
+from modelyard.server.runs import appending, metrics_store, records, rules, series_store, store
 from modelyard.server.runs.creation import no_such_run
-from modelyard.server.runs.metrics_store import Summary
+from modelyard.server.runs.metrics_store import NewPoints
 from modelyard.server.runs.records import NONFINITE, Number, Other, System
+from modelyard.server.runs.summaries import Summary
 from modelyard.wire.artifacts import Offset
 from modelyard.wire.metrics import JournalTaken
 
 MAX_CHUNK_BYTES = 8 * 1024 * 1024
-MAX_NAMES = 20_000  # of metrics in one run; their points have no limit
 
-_BLOCK = 32  # points of one series in one chunk, from which on they are packed
 _EXACT = 2**53  # beyond it a float no longer holds every whole number
 _MOST_TOLD = 20  # problems of one chunk
 
@@ -71,6 +68,7 @@ class Journal:
             told = list(problems)
             for system in (False, True):
                 told += _store(tx, run_id, system, groups[system])
+            appending.tell(tx, [run_id])
             metrics_store.set_stream_size(tx, run_id, "journal", source, offset + len(chunk), 0.0)
             return JournalTaken(offset + len(chunk), told[:_MOST_TOLD])
 
@@ -112,35 +110,36 @@ def group(decoded: Sequence[Number | System | Other]) -> Groups:
 
 def _store(tx: Tx, run_id: str, system: bool, groups: dict[str, list[Number | Other]]) -> list[str]:
     """Answers what of it no run can keep."""
-    problems: list[str] = []
-    if not groups:
+    problems = [f"Metric {name!r} has a NUL character in its name." for name in groups if "\0" in name]
+    keys = [(run_id, name) for name in groups if "\0" not in name]
+    if not keys:
         return problems
-    known = metrics_store.summaries(tx, run_id, system, list(groups))
-    new = [name for name in groups if name not in known]
+    known = series_store.find(tx, system, keys)
+    new = [key for key in keys if key not in known]
     if new:
-        problems = [f"Metric {name!r} has a NUL character in its name." for name in new if "\0" in name]
-        new = [name for name in new if "\0" not in name]
-        room = max(0, MAX_NAMES - metrics_store.count_names(tx, run_id))
+        room = max(0, rules.MAX_METRICS - series_store.count(tx, run_id))
         if len(new) > room:
             problems.append(
-                f"A run keeps at most {MAX_NAMES} metrics, so {new[room]!r} is not kept. Log values of one kind under "
-                "one name, with a step."
+                f"A run keeps at most {rules.MAX_METRICS} metrics, so {new[room][1]!r} is not kept. Log values of one "
+                "kind under one name, with a step."
             )
-        known.update(metrics_store.add_summaries(tx, run_id, system, new[:room]))
-    for name, summary in known.items():
-        _store_series(tx, summary, groups[name])
-    metrics_store.write_summaries(tx, known.values())
+        known.update(series_store.add(tx, system, new[:room]))
+    arrived = NewPoints()
+    for summary in known.values():
+        _store_series(tx, summary, groups[summary.name], arrived)
+    arrived.store(tx)
+    series_store.write(tx, known.values())
     return problems
 
 
-def _store_series(tx: Tx, summary: Summary, given: Sequence[Number | Other]) -> None:
+def _store_series(tx: Tx, summary: Summary, given: Sequence[Number | Other], arrived: NewPoints) -> None:
     last = given[-1]
     summary.kind = str(last.__struct_config__.tag)
     descriptions = [r.d for r in given]
     if any(descriptions):
         summary.description = next(d for d in reversed(descriptions) if d)
-    summary.first_at = given[0].t / 1000 if summary.first_at is None else summary.first_at
-    summary.last_at = last.t / 1000
+    times = [r.t for r in given]
+    summary.saw(times)
     first = summary.count
     summary.count += len(given)
     numbers = (
@@ -150,56 +149,44 @@ def _store_series(tx: Tx, summary: Summary, given: Sequence[Number | Other]) -> 
         plain: list[Number] = given  # type: ignore[assignment]  # all of them are, as was just counted
         kinds = set(map(type, [r.v for r in plain]))
         if kinds == {float} or (kinds == {int} and all(-_EXACT <= r.v <= _EXACT for r in plain)):  # type: ignore[operator]  # no string among them
-            _store_plain(tx, summary, first, plain, kinds == {int})
+            # The common case, by C loops: finite numbers all.
+            values: list[float] = [r.v for r in plain]  # type: ignore[misc]  # as was just seen
+            steps = [r.s for r in plain]
+            arrived.add(summary.id, first, steps, times, values)
+            summary.whole = summary.whole and kinds == {int}
+            summary.take(steps, times, values)
             return
-    _store_mixed(tx, summary, first, given)
+    _store_mixed(tx, summary, first, given, arrived)
 
 
-def _store_plain(tx: Tx, summary: Summary, first: int, given: Sequence[Number], whole: bool) -> None:
-    """The common case, by C loops: finite numbers all."""
-    numbers: list[float] = [r.v for r in given]  # type: ignore[misc]  # checked by the caller
-    steps, times = [r.s for r in given], [r.t for r in given]
-    kinds = set(map(type, steps))
-    if len(given) >= _BLOCK and len(kinds) == 1:
-        known: list[int] | None = None if kinds == {type(None)} else steps  # type: ignore[assignment]  # all or none
-        metrics_store.add_block(tx, summary.id, first, known, times, numbers)
-    else:
-        rows = zip(repeat(summary.id), range(first, first + len(given)), steps, times, numbers, strict=False)
-        metrics_store.add_points(tx, rows)
-    summary.whole = summary.whole and whole
-    _summarise(summary, numbers)
-
-
-def _store_mixed(tx: Tx, summary: Summary, first: int, given: Sequence[Number | Other]) -> None:
+def _store_mixed(
+    tx: Tx, summary: Summary, first: int, given: Sequence[Number | Other], arrived: NewPoints
+) -> None:
     """NaN, infinities, strings, huge whole numbers, lists, rows, tables, images and documents."""
-    points: list[metrics_store.PointRow] = []
     values: list[metrics_store.ValueRow] = []
-    numbers: list[float] = []
+    numbers: list[tuple[int | None, int, float]] = []
     for seq, record in enumerate(given, first):
         step = record.s if isinstance(record, Number) else None
         number = _as_float(record)
         if number is not None:
-            if not isinstance(record.v, int):
-                summary.whole = False
-            summary.nonfinite = summary.nonfinite or not math.isfinite(number)
-            numbers.append(number)
-            points.append((summary.id, seq, step, record.t, None if math.isnan(number) else number))
+            summary.whole = summary.whole and isinstance(record.v, int)
+            numbers.append((step, record.t, number))
+            arrived.add(summary.id, seq, [step], [record.t], [number])
             continue
         if isinstance(record.v, int):
-            numbers.append(float(record.v))
+            numbers.append((step, record.t, float(record.v)))
         summary.nonfinite = summary.nonfinite or bool(record.f)
         text = msgspec.json.encode(record.v).decode("utf-8")
         values.append((summary.id, seq, str(record.__struct_config__.tag), step, record.t, text))
-    if points:
-        metrics_store.add_points(tx, points)
     if values:
         metrics_store.add_values(tx, values)
         summary.values_count += len(values)
-    _summarise(summary, numbers)
+    if numbers:
+        summary.take(*zip(*numbers, strict=True))
 
 
 def _as_float(record: Number | Other) -> float | None:
-    """The number as it goes into the hot table; None for what does not."""
+    """The number as it goes among the points; None for what does not."""
     value = record.v
     if not isinstance(record, Number):
         return None
@@ -208,17 +195,3 @@ def _as_float(record: Number | Other) -> float | None:
     if isinstance(value, int) and not -_EXACT <= value <= _EXACT:
         return None
     return float(value)  # type: ignore[arg-type]  # a number: strings went above
-
-
-def _summarise(summary: Summary, numbers: list[float]) -> None:
-    if not numbers:
-        return
-    last = float(numbers[-1])
-    summary.last = None if math.isnan(last) else last
-    if summary.nonfinite:
-        numbers = [n for n in numbers if not math.isnan(n)]
-        if not numbers:
-            return
-    least, most = float(min(numbers)), float(max(numbers))
-    summary.min = least if summary.min is None else min(summary.min, least)
-    summary.max = most if summary.max is None else max(summary.max, most)

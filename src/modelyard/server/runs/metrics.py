@@ -9,9 +9,9 @@ import msgspec
 
 from modelyard.server.kernel.db import Database, Tx
 from modelyard.server.kernel.errors import Invalid, NotFound
-from modelyard.server.runs import metrics_store, rules, store
+from modelyard.server.runs import metrics_store, rules, series_store, store
 from modelyard.server.runs.creation import no_such_run
-from modelyard.server.runs.metrics_store import Summary
+from modelyard.server.runs.summaries import Summary
 from modelyard.wire.metric_shapes import shape
 from modelyard.wire.metrics import MetricInfo, MetricPoints, MetricsAnswer, RunMetrics
 
@@ -31,10 +31,7 @@ class Metrics:
             self._check(tx, workspace_id, run_id)
             ids = [run_id, *(store.descendant_ids(tx, run_id) if recursive else [])]
             return MetricsAnswer(
-                [
-                    RunMetrics(i, [_info(tx, s) for s in metrics_store.of_run(tx, i, system, name)])
-                    for i in ids
-                ]
+                [RunMetrics(i, [_info(tx, s) for s in series_store.of_run(tx, i, system, name)]) for i in ids]
             )
 
     def points(
@@ -48,7 +45,7 @@ class Metrics:
         rules.check_text("The name of the metric", name, rules.MAX_KEY)
         with self._db.read() as tx:
             self._check(tx, workspace_id, run_id)
-            summary = metrics_store.one(tx, run_id, name, system)
+            summary = series_store.one(tx, run_id, name, system)
             if summary is None:
                 raise NotFound("no_such_metric", f"Run {run_id!r} has no metric {name[:80]!r}.")
             after = min(after, summary.count)

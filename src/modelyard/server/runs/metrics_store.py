@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from modelyard.server.kernel.db import Tx, insert
+from modelyard.server.kernel.db import Tx, driver, insert
 from modelyard.server.runs.tables import blocks, points, series, streams, values
 
 Row = sa.Row[Any]
 
+RAW = 0  # the codec of blocks that are only packed
+
 PointRow = tuple[int, int, int | None, int, float | None]  # series, seq, step, time_ms, value
 ValueRow = tuple[int, int, str, int | None, int, str]  # series, seq, kind, step, time_ms, JSON
+# series, seq of the first point, count, codec, steps, times, values
+BlockRow = tuple[int, int, int, int, bytes | None, bytes, bytes]
 _MANY = 500
+_PACKED_FROM = 32  # points of one series in one write
 
 _POINT = "INSERT INTO metric_points (series_id, seq, step, time_ms, value) VALUES "
+_BLOCK = 'INSERT INTO metric_blocks (series_id, seq, "count", codec, steps, times_ms, "values") VALUES '
 _VALUE = "INSERT INTO metric_values (series_id, seq, kind, step, time_ms, value) VALUES "
 
 
@@ -31,25 +37,6 @@ class Point(NamedTuple):
     step: int | None
     time_ms: int
     value: float | None
-
-
-@dataclass
-class Summary:
-    """One metric of one run as it is kept; changed in place while records come in."""
-
-    id: int
-    name: str
-    kind: str = "m"
-    description: str = ""
-    count: int = 0
-    values_count: int = 0
-    whole: bool = True
-    nonfinite: bool = False
-    last: float | None = None
-    min: float | None = None
-    max: float | None = None
-    first_at: float | None = None
-    last_at: float | None = None
 
 
 def stream_size(tx: Tx, run_id: str, kind: str, name: str) -> int:
@@ -69,113 +56,81 @@ def set_stream_size(tx: Tx, run_id: str, kind: str, name: str, size: int, now: f
     )
 
 
-def count_names(tx: Tx, run_id: str) -> int:
-    return tx.execute(
-        sa.select(sa.func.count()).select_from(series).where(series.c.run_id == run_id)
-    ).scalar_one()
-
-
-def summaries(tx: Tx, run_id: str, system: bool, names: Sequence[str]) -> dict[str, Summary]:
-    """The metrics of these names that are there already."""
-    found: dict[str, Summary] = {}
-    for start in range(0, len(names), _MANY):
-        some = list(names[start : start + _MANY])
-        query = sa.select(series).where(
-            series.c.run_id == run_id, series.c.system.is_(system), series.c.name.in_(some)
-        )
-        for row in tx.execute(query):
-            found[row.name] = _summary(row)
-    return found
-
-
-def add_summaries(tx: Tx, run_id: str, system: bool, names: Sequence[str]) -> dict[str, Summary]:
-    """New, empty metrics."""
-    rows = [
-        {
-            "run_id": run_id, "system": system, "name": name, "kind": "m", "description": "", "count": 0,
-            "values_count": 0, "whole": True, "nonfinite": False,
-        }
-        for name in names
-    ]  # fmt: skip
-    if rows:
-        tx.execute(sa.insert(series), rows)
-    return summaries(tx, run_id, system, names)
-
-
-def write_summaries(tx: Tx, changed: Iterable[Summary]) -> None:
-    rows = [
-        {
-            "of": s.id, "kind": s.kind, "description": s.description, "count": s.count,
-            "values_count": s.values_count, "whole": s.whole, "nonfinite": s.nonfinite, "last": s.last,
-            "min": s.min, "max": s.max, "first_at": s.first_at, "last_at": s.last_at,
-        }
-        for s in changed
-    ]  # fmt: skip
-    if rows:
-        given: dict[str, Any] = {name: sa.bindparam(name) for name in rows[0] if name != "of"}
-        tx.execute(sa.update(series).where(series.c.id == sa.bindparam("of")).values(**given), rows)
-
-
 def add_points(tx: Tx, rows: Iterable[PointRow]) -> None:
     """On SQLite by its own executemany (a quarter of the cost of SQLAlchemy's), on PostgreSQL by COPY."""
-    driver: Any = tx.connection.driver_connection
-    if tx.dialect.name == "sqlite":
-        driver.executemany(_POINT + "(?, ?, ?, ?, ?)", rows)
-        return
-    copying = "COPY metric_points (series_id, seq, step, time_ms, value) FROM STDIN"
-    with driver.cursor() as cursor, cursor.copy(copying) as copy:
-        for row in rows:
-            copy.write_row(row)
+    with driver(tx) as cursor:
+        if tx.dialect.name == "sqlite":
+            cursor.executemany(_POINT + "(?, ?, ?, ?, ?)", rows)
+            return
+        with cursor.copy("COPY metric_points (series_id, seq, step, time_ms, value) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
 
 
 def add_values(tx: Tx, rows: Sequence[ValueRow]) -> None:
-    driver: Any = tx.connection.driver_connection
     mark = "?" if tx.dialect.name == "sqlite" else "%s"
-    cursor = driver.cursor()
-    try:
+    with driver(tx) as cursor:
         cursor.executemany(f"{_VALUE}({', '.join([mark] * 6)})", rows)
-    finally:
-        cursor.close()
 
 
-def of_run(tx: Tx, run_id: str, system: bool, name: str | None = None) -> list[Summary]:
-    """The run's metrics by the order in which they first came; with `system`, those of the machine too."""
-    query = sa.select(series).where(series.c.run_id == run_id).order_by(series.c.id)
-    if not system:
-        query = query.where(series.c.system.is_(False))
-    if name is not None:
-        query = query.where(series.c.name == name)
-    return [_summary(row) for row in tx.execute(query)]
+def add_blocks(tx: Tx, rows: Sequence[BlockRow]) -> None:
+    mark = "?" if tx.dialect.name == "sqlite" else "%s"
+    with driver(tx) as cursor:
+        cursor.executemany(f"{_BLOCK}({', '.join([mark] * 7)})", rows)
 
 
-def one(tx: Tx, run_id: str, name: str, system: bool) -> Summary | None:
-    """The user's own metric of this name before the machine's, unless `system` asks for that."""
-    query = sa.select(series).where(series.c.run_id == run_id, series.c.name == name)
-    if system:
-        query = query.where(series.c.system.is_(True))
-    row = tx.execute(query.order_by(series.c.system)).first()
-    return None if row is None else _summary(row)
+class NewPoints:
+    """Points of many series on their way into the database: few of one series as rows, many as one packed block."""
+
+    def __init__(self) -> None:
+        self._rows: list[PointRow] = []
+        self._blocks: list[BlockRow] = []
+
+    def add(
+        self,
+        series_id: int,
+        seq: int,
+        steps: Sequence[int | None],
+        times_ms: Sequence[int],
+        numbers: Sequence[float],
+    ) -> None:
+        """Points numbered from `seq` on. NaN and infinities are fine."""
+        # SQLite's own numbers have no negative zero.
+        is_signed = 0.0 in numbers and any(n == 0 and math.copysign(1, n) < 0 for n in numbers)
+        if len(numbers) >= _PACKED_FROM or is_signed:
+            kinds = set(map(type, steps))
+            if len(kinds) == 1:
+                known: Any = None if kinds == {type(None)} else steps
+                self._blocks.append(raw_block(series_id, seq, known, times_ms, numbers))
+                return
+        if is_signed:
+            for at, step in enumerate(steps):
+                self.add(series_id, seq + at, [step], times_ms[at : at + 1], numbers[at : at + 1])
+            return
+        kept: Iterable[float | None] = numbers
+        if not all(map(math.isfinite, numbers)):
+            kept = [None if math.isnan(n) else n for n in numbers]
+        self._rows += zip(
+            repeat(series_id), range(seq, seq + len(numbers)), steps, times_ms, kept, strict=False
+        )
+
+    def store(self, tx: Tx) -> None:
+        if self._rows:
+            add_points(tx, self._rows)
+        if self._blocks:
+            add_blocks(tx, self._blocks)
 
 
-def add_block(
-    tx: Tx,
+def raw_block(
     series_id: int,
     seq: int,
     steps: Sequence[int] | None,
     times_ms: Sequence[int],
     numbers: Sequence[float],
-) -> None:
+) -> BlockRow:
     """Points of one series that follow each other, as one row."""
-    tx.execute(
-        sa.insert(blocks).values(
-            series_id=series_id,
-            seq=seq,
-            count=len(numbers),
-            steps=None if steps is None else _packed("q", steps),
-            times_ms=_packed("q", times_ms),
-            values=_packed("d", numbers),
-        )
-    )
+    packed = None if steps is None else _packed("q", steps)
+    return (series_id, seq, len(numbers), RAW, packed, _packed("q", times_ms), _packed("d", numbers))
 
 
 def read_points(tx: Tx, series_id: int, start: int, stop: int) -> list[Point]:
@@ -232,10 +187,3 @@ def forget_runs(tx: Tx, run_ids: Sequence[str]) -> None:
         tx.execute(sa.delete(blocks).where(blocks.c.series_id.in_(of)))
         tx.execute(sa.delete(points).where(points.c.series_id.in_(of)))
         tx.execute(sa.delete(values).where(values.c.series_id.in_(of)))
-
-
-def _summary(row: Row) -> Summary:
-    return Summary(
-        row.id, row.name, row.kind, row.description, row._mapping["count"], row.values_count, row.whole, row.nonfinite,
-        row.last, row.min, row.max, row.first_at, row.last_at,
-    )  # fmt: skip

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from modelyard.server.kernel.errors import Invalid
 
 MAX_LABELS = 1000
+MAX_METRICS = 20_000  # of one run, the machine's among them; their points have no limit
+MAX_POINTS = 100_000  # in one call
 MAX_KEY = 255
 MAX_TAG_VALUE = 20_000
 MAX_PROPERTY_VALUE = 1_000_000

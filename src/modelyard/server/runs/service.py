@@ -24,6 +24,7 @@ from modelyard.server.runs import (
     trash,
     views,
 )
+from modelyard.server.runs.appending import Appender
 from modelyard.server.runs.creation import Creation, Place, is_within, no_such_run
 from modelyard.server.runs.experiments import Experiments
 from modelyard.server.runs.files import RunFiles
@@ -73,6 +74,7 @@ class RunService:
         self.journal = Journal(db)
         self.metrics = Metrics(db)
         self._search = RunSearch(db)
+        self.appender = Appender(db, clock)
         self.files = RunFiles(db, clock, artifacts)
         self.logs = RunLogs(db, clock, hub, self.files)
         self._creation = Creation(db, clock, artifacts, environments, self.experiments, settings.lease_s)

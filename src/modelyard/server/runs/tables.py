@@ -167,10 +167,13 @@ series = sa.Table(
     sa.Column("description", sa.String, nullable=False),
     sa.Column("count", sa.BigInteger, nullable=False),
     sa.Column("values_count", sa.BigInteger, nullable=False),  # how many of them are in metric_values
+    # Before this seq all is in full blocks, which are not touched again (see folding).
+    sa.Column("folded", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("whole", sa.Boolean, nullable=False),  # every number so far was a whole one
     sa.Column("nonfinite", sa.Boolean, nullable=False),
     sa.Column("last", sa.Float),  # of the point with the highest step, and of those the latest
     sa.Column("last_step", sa.BigInteger),
+    sa.Column("last_ms", sa.BigInteger),  # NULL: no number has come in
     sa.Column("min", sa.Float),
     sa.Column("max", sa.Float),
     sa.Column("first_at", sa.Float),
@@ -192,14 +195,16 @@ points = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# Many points of one series that came in together, packed: 24 bytes a point, a twentieth of the work of as many rows.
-# Each column holds `count` little-endian 64-bit numbers; `steps` NULL: none of them has a step. NaN is kept as it is.
+# Points of one series that follow each other. `codec` 0: as they came in together, `count` little-endian 64-bit numbers
+# a column, 24 bytes a point and a twentieth of the work of as many rows. Above 0: folded (see `codec`). `steps` NULL:
+# none of them has a step. NaN and negative zero, which SQLite's own numbers can't be, are kept as they are.
 blocks = sa.Table(
     "metric_blocks",
     metadata,
     sa.Column("series_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),  # of its first point
     sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("codec", sa.SmallInteger, nullable=False, server_default="0"),
     sa.Column("steps", sa.LargeBinary),
     sa.Column("times_ms", sa.LargeBinary, nullable=False),
     sa.Column("values", sa.LargeBinary, nullable=False),
@@ -216,5 +221,25 @@ values = sa.Table(
     sa.Column("step", sa.BigInteger),
     sa.Column("time_ms", sa.BigInteger, nullable=False),
     sa.Column("value", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Runs with points that are worth folding, until that is done.
+folding = sa.Table(
+    "metric_folding",
+    metadata,
+    sa.Column("run_id", sa.String, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+# Keys of appended points that a sender may send again: the same again is answered the same and kept once.
+append_keys = sa.Table(
+    "metric_append_keys",
+    metadata,
+    sa.Column("run_id", sa.String, sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("body", sa.String, nullable=False),  # its hash
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Index("metric_append_keys_at", "at"),
     sqlite_with_rowid=False,
 )

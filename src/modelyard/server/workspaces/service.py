@@ -41,13 +41,18 @@ class WorkspaceService:
 
     def id_of(self, name: str) -> str:
         """The id behind a name; every request asks, so it is remembered. Raises NotFound."""
-        known = self._known.get(name)
-        now = self._clock.monotonic()
-        if known is not None and now < known[1]:
-            return known[0]
+        known = self.known_id(name)
+        if known is not None:
+            return known
+        until = self._clock.monotonic() + _KNOWN_S
         info = self.get(name)
-        self._known[name] = (info.id, now + _KNOWN_S)
+        self._known[name] = (info.id, until)
         return info.id
+
+    def known_id(self, name: str) -> str | None:
+        """The id, where it is remembered."""
+        known = self._known.get(name)
+        return known[0] if known is not None and self._clock.monotonic() < known[1] else None
 
     def ensure_default(self) -> WorkspaceInfo:
         return self.create(WorkspaceCreate(DEFAULT, friendly_name="Default workspace", exist_ok=True))

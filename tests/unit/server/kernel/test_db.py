@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from modelyard.server.kernel.db import Database, insert
+from modelyard.server.kernel.db import Database, driver, insert
 from modelyard.server.kernel.errors import Conflict, DiskFull, Invalid, Unavailable
 
 table = sa.Table(
@@ -227,3 +227,25 @@ def test_a_full_database_is_a_clear_error_and_recovers(tmp_path: Path) -> None:
     add(db, "again")
     assert names(db) == before | {"again"}
     db.close()
+
+
+def test_a_submitted_write_answers_by_its_future(db: Database) -> None:
+    def work(tx: sa.Connection) -> str:
+        tx.execute(sa.insert(table).values(name="a", n=0))
+        return "done"
+
+    def failing(tx: sa.Connection) -> None:
+        raise Conflict("no", "no")
+
+    assert db.submit(work).result(10) == "done"
+    assert names(db) == {"a"}
+    assert isinstance(db.submit(failing).exception(10), Conflict)
+
+
+def test_errors_of_the_driver_itself_come_in_the_yard_s_words(db: Database) -> None:
+    def work(tx: sa.Connection) -> None:
+        with driver(tx) as cursor:
+            cursor.execute("SELECT * FROM nothing_of_this_name")
+
+    with pytest.raises((Unavailable, sa.exc.ProgrammingError)):
+        db.write(work)

@@ -78,13 +78,24 @@ def client(db: Database) -> TestClient:
             )
         )
 
-    def workspace_id(name: str) -> str:
+    app = Starlette(routes=http.starlette_routes(routes().items, identity, OneWorkspace()))
+    return TestClient(Guard(app, allowed_hosts("testserver", "")))
+
+
+class OneWorkspace:
+    """`w`, which is remembered once it was asked for."""
+
+    def __init__(self) -> None:
+        self._was_asked_for = False
+
+    def id_of(self, name: str) -> str:
         if name != "w":
             raise NotFound("no_such_workspace", f"No workspace {name!r}.")
+        self._was_asked_for = True
         return "w1"
 
-    app = Starlette(routes=http.starlette_routes(routes().items, identity, workspace_id))
-    return TestClient(Guard(app, allowed_hosts("testserver", "")))
+    def known_id(self, name: str) -> str | None:
+        return "w1" if name == "w" and self._was_asked_for else None
 
 
 def as_(token: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from run_yard import RunYard, W
 
-from modelyard.server.runs.journal import MAX_NAMES
+from modelyard.server.runs.rules import MAX_METRICS
 
 
 def line(kind: str, name: str, value: object, at: int = 0, **more: object) -> bytes:
@@ -69,7 +69,7 @@ def test_the_summary_follows_the_points(yard: RunYard) -> None:
         line("m", "loss", v, at=1000 * n, s=n, d="the loss") for n, v in enumerate((3.0, 1.0, 2.0))
     )
     yard.journal("r", first)
-    yard.journal("r", line("m", "loss", 0.5, at=9000), offset=len(first))
+    yard.journal("r", line("m", "loss", 0.5, at=9000, s=3), offset=len(first))
     info = yard.call("GET", f"{W}/runs/r/metrics")["runs"][0]["metrics"][0]
     wanted = {
         "count": 4,
@@ -161,12 +161,12 @@ def test_a_chunk_over_the_limit_is_refused_with_the_limit(yard: RunYard) -> None
 
 def test_a_run_has_a_limit_of_metric_names(yard: RunYard) -> None:
     yard.start("r")
-    first = b"".join(line("m", f"m{n}", n) for n in range(MAX_NAMES))
+    first = b"".join(line("m", f"m{n}", n) for n in range(MAX_METRICS))
     assert yard.journal("r", first) == {"offset": len(first), "passed_over": []}
     more = line("m", "more", 1) + line("m", "m0", 1) + line("m", "nul\0", 1)
     passed_over = yard.journal("r", more, offset=len(first))["passed_over"]
     assert [said.partition(",")[0] for said in passed_over] == [
-        "Metric 'nul\\x00' has a NUL character in its name.", f"A run keeps at most {MAX_NAMES} metrics",
+        "Metric 'nul\\x00' has a NUL character in its name.", f"A run keeps at most {MAX_METRICS} metrics",
     ]  # fmt: skip
     assert yard.metrics("r", "?name=m0") == {"m0": [0, 1]}
     assert yard.metrics("r", "?name=more") == {}

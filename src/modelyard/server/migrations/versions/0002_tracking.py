@@ -45,6 +45,27 @@ def _runs() -> None:
 
 def _metrics() -> None:
     op.add_column("metric_series", sa.Column("last_step", sa.BigInteger(), nullable=True))
+    op.add_column("metric_series", sa.Column("last_ms", sa.BigInteger(), nullable=True))
+    op.execute("UPDATE metric_series SET last_ms = last_at * 1000 WHERE values_count < count")
+    op.add_column("metric_series", sa.Column("folded", sa.BigInteger(), nullable=False, server_default="0"))
+    op.add_column("metric_blocks", sa.Column("codec", sa.SmallInteger(), nullable=False, server_default="0"))
+    op.create_table(
+        "metric_folding",
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "metric_append_keys",
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("body", sa.String(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("run_id", "key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("metric_append_keys_at", "metric_append_keys", ["at"])
     op.create_index("metric_series_named", "metric_series", ["name", "run_id"])
 
 
