@@ -50,8 +50,6 @@ _NEAREST = (
     ("azureml.core.webservice", "LocalWebservice or AciWebservice with Model.deploy"),
     ("azureml.contrib.iot", "Model.deploy on the machine that runs the yard"),
     ("azureml.contrib.core", "Model.deploy on the machine that runs the yard"),
-    ("azureml.tensorboard", "Run.get_metrics, and Run.download_files for logs"),
-    ("azureml.contrib.tensorboard", "Run.get_metrics, and Run.download_files for logs"),
     ("azureml.mlflow", "Run.get_context() and Run.log"),
     ("azureml.monitoring", "prints in the entry script, read with Webservice.get_logs"),
     ("azureml.datadrift", "a script of your own that compares the data, submitted with ScriptRunConfig"),

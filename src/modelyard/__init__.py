@@ -44,6 +44,7 @@ _MODULES = {
         "Webservice",
     ),
     "modelyard.run_details": ("RunDetails",),
+    "modelyard.tensorboard": ("Tensorboard", "export_to_tensorboard"),
     "modelyard.identity": (
         "ArmTokenAuthentication",
         "AzureCliAuthentication",

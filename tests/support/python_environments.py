@@ -16,6 +16,7 @@ TOOLS = Path(os.environ.get("MODELYARD_TEST_TOOLS", Path.home() / ".cache" / "mo
 MLFLOW = ("mlflow==3.17.2", "uvloop", "httptools")
 # As it was in 2022, with what it needs from that time.
 MLFLOW_1 = ("mlflow==1.30.1", "setuptools<66", "numpy<1.24", "pandas<2", "scikit-learn<1.2")
+TENSORBOARD = ("tensorboard==2.21.0", "setuptools<81")  # it imports pkg_resources
 
 
 def environment(*packages: str, python: str = "3.11", options: tuple[str, ...] = ()) -> Path:

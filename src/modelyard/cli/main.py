@@ -24,6 +24,7 @@ COMMANDS = {
     "workspace": ("modelyard.cli.workspace:workspace", "Workspaces."),
     "experiment": ("modelyard.cli.experiment:experiment", "Experiments: named groups of runs."),
     "run": ("modelyard.cli.run:run", "Runs: submit a script, follow it, read what it left."),
+    "tensorboard": ("modelyard.cli.tensorboard:tensorboard", "TensorBoard over runs, live ones too."),
     "sync": ("modelyard.cli.sync:sync", "Send runs that were kept offline."),
     "environment": ("modelyard.cli.environment:environment", "Environments and their builds."),
     "compute": ("modelyard.cli.compute:compute", "Compute targets."),

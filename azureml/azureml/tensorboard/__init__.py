@@ -1,0 +1,6 @@
+"""azureml.tensorboard"""
+
+from azureml._not_yet import names_of
+from modelyard.tensorboard import Tensorboard
+
+__getattr__ = names_of(__name__)
