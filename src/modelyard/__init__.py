@@ -43,7 +43,7 @@ _MODULES = {
         "LocalWebservice",
         "Webservice",
     ),
-    "modelyard.run_details": ("RunDetails",),
+    "modelyard.widgets": ("RunDetails",),
     "modelyard.tensorboard": ("Tensorboard", "export_to_tensorboard"),
     "modelyard.identity": (
         "ArmTokenAuthentication",

@@ -103,7 +103,7 @@ def test_python_3_7_imports_every_module_of_the_user_s_process() -> None:
     python = _python37()
     assert python is not None
     names = ["modelyard." + f.stem for f in SOURCE.glob("*.py") if f.stem not in ("__init__", "__main__")]
-    for folder in ("wire", "runs", "endpoints", "tensorboard"):
+    for folder in ("wire", "runs", "endpoints", "tensorboard", "widgets"):
         names += [
             f"modelyard.{folder}.{f.stem}" for f in (SOURCE / folder).glob("*.py") if f.stem != "__init__"
         ]

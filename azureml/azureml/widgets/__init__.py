@@ -1,6 +1,6 @@
 """azureml.widgets"""
 
 from azureml._not_yet import names_of
-from modelyard.run_details import RunDetails
+from modelyard.widgets import RunDetails
 
 __getattr__ = names_of(__name__)

@@ -13,7 +13,7 @@ from modelyard.runs.story import Folder
 from modelyard.wire import trees
 from modelyard.wire.artifacts import BlobsStored, FileEntry
 from modelyard.wire.metric_shapes import shape
-from modelyard.wire.metrics import MetricInfo
+from modelyard.wire.metrics import MetricInfo, MetricPoints
 
 
 def keep_frames(here: Folder, pieces: Iterable[Any]) -> BlobsStored:
@@ -99,24 +99,47 @@ def snapshot(here: Folder, snapshot_id: str) -> List[FileEntry]:
 def metrics(journal: str, name: Optional[str] = None) -> List[MetricInfo]:
     """What a run logged so far, as the yard would answer it; `name`: only this metric."""
     found: Dict[str, List[Dict[str, Any]]] = {}
+    for record in _records(journal):
+        if name in (None, record["n"]):
+            found.setdefault(record["n"], []).append(record)
+    return [_info(one, records) for one, records in found.items()]
+
+
+def points(journal: str, name: str, after: int, limit: int) -> MetricPoints:
+    """The values of one metric as arrays, in the order of arrival."""
+    every = [record for record in _records(journal) if record["n"] == name]
+    page = every[after : after + limit]
+    words = {str(i): r["v"] for i, r in enumerate(page) if r.get("f") and isinstance(r["v"], str)}
+    return MetricPoints(
+        name,
+        [r.get("s") for r in page],
+        [r["t"] for r in page],
+        [None if str(i) in words else r["v"] for i, r in enumerate(page)],
+        words,
+        len(every),
+    )
+
+
+def _records(journal: str) -> Iterator[Dict[str, Any]]:
     try:
         with open(journal, "rb") as file:
             for line in file:
                 with contextlib.suppress(ValueError):  # a line that broke off
-                    record = json.loads(line.decode("utf-8"))
-                    if record["k"] != "s" and name in (None, record["n"]):
-                        found.setdefault(record["n"], []).append(record)
+                    yield json.loads(line.decode("utf-8"))
     except FileNotFoundError:
-        pass  # nothing was logged
-    return [_info(one, records) for one, records in found.items()]
+        return  # nothing was logged
 
 
 def _info(name: str, records: List[Dict[str, Any]]) -> MetricInfo:
     pairs: List[Tuple[str, Any]] = [(r["k"], r["v"]) for r in records]
+    numbers = [r["v"] for r in records if r["k"] == "m" and isinstance(r["v"], (int, float))]
     return MetricInfo(
         name=name,
         kind=records[-1]["k"],
         count=len(records),
         value=shape(pairs),
+        last=numbers[-1] if numbers else None,
+        min=min(numbers, default=None),
+        max=max(numbers, default=None),
         nonfinite=any(r.get("f") for r in records),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import time
+import urllib.parse
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from modelyard import errors
@@ -29,7 +30,7 @@ from modelyard.wire.artifacts import (
     SnapshotInfo,
 )
 from modelyard.wire.experiments import ExperimentInfo
-from modelyard.wire.metrics import MetricsAnswer, RunMetrics
+from modelyard.wire.metrics import MetricPoints, MetricsAnswer, RunMetrics
 from modelyard.wire.runs import (
     ChildrenCreate,
     RunCreate,
@@ -44,6 +45,8 @@ from modelyard.wire.workspaces import WorkspaceInfo, WorkspaceList
 
 _CHILD = "azureml.childrun"
 _FILES_A_LINE = 2_000
+_PAGE = 10_000  # points of a metric, as a yard answers them
+_LOOK_S = 0.5
 _ALL = "/api/v1/workspaces"
 _ONE = _ALL + "/(?P<workspace>[^/]+)"
 _RUN = _ONE + "/runs/(?P<run>[^/]+)"
@@ -225,7 +228,11 @@ class KeptRuns(Client):
         return RunList([self._runs[run_id] for run_id in body.run_ids])
 
     def _run(self, found: Any, asked: _Asked) -> RunInfo:
-        return self._known(found["run"])
+        info = self._known(found["run"])
+        wait_s = asked.query.get("wait_s", 0.0)
+        if wait_s and info.version <= asked.query.get("wait_version", 0):
+            time.sleep(min(wait_s, _LOOK_S))
+        return self._known(info.id)
 
     def _children(self, found: Any, asked: _Asked) -> RunList:
         wanted = {self._known(found["run"]).id}
@@ -275,8 +282,6 @@ class KeptRuns(Client):
         return FileList([held[path] for path in sorted(held)])
 
     def _file(self, found: Any, asked: _Asked) -> Answer:
-        import urllib.parse  # the client needs it for addresses anyway, but this module does not
-
         path = urllib.parse.unquote(found["path"])
         held = self._files.get(self._known(found["run"]).id, {}).get(path)
         if held is None:
@@ -297,6 +302,11 @@ class KeptRuns(Client):
                 for info in wanted
             ]
         )
+
+    def _points(self, found: Any, asked: _Asked) -> MetricPoints:
+        name, after = urllib.parse.unquote(found["metric"]), asked.query.get("after", 0)
+        journal = self.folder(found["run"]).journal(found["run"])
+        return contents.points(journal, name, after, asked.query.get("limit", _PAGE))
 
 
 class _Asked(NamedTuple):
@@ -347,6 +357,7 @@ _ROUTES: List[Tuple[str, Any, Callable[[KeptRuns, Any, _Asked], Any]]] = [
         ("GET", _RUN + "/files", _K._list_files),
         ("GET", _RUN + "/files/(?P<path>.+)", _K._file),
         ("GET", _RUN + "/metrics", _K._metrics),
+        ("GET", _RUN + "/metrics/(?P<metric>.+)/points", _K._points),
     )
 ]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from modelyard import Experiment, Run, ScriptRunConfig, Workspace, errors
+from modelyard import Experiment, Run, RunDetails, ScriptRunConfig, Workspace, errors, export_to_tensorboard
 from modelyard.runs import story, sync
 from modelyard.runs.story import Folder
 
@@ -70,6 +70,15 @@ def test_a_run_reads_back_what_it_logged(run: Any) -> None:
     assert (found["once"], found["row"], found["table"]) == (3, {"x": [1, 2]}, {"x": [1, 2]})
     assert found["many"][0] == 1.0
     assert math.isnan(found["many"][1])
+
+
+def test_points_have_their_steps_and_can_be_exported(run: Any, tmp_path: Path) -> None:
+    run.log("a/b c", 1.0, step=5)
+    run.log("a/b c", math.inf, step=6)
+    export_to_tensorboard(run, str(tmp_path / "out"))
+    (file,) = (tmp_path / "out" / run.id).iterdir()
+    assert file.read_bytes().count(b"a/b c") == 2
+    assert RunDetails(run).get_widget_data()["run_metrics"][0]["categories"] == [5, 6]
 
 
 def test_files_images_tags_properties_and_children_are_kept(run: Any, tmp_path: Path) -> None:
