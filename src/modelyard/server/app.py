@@ -118,7 +118,7 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
         registered_api.routes(registered),
         runs_api.routes(runs),
         endpoints_api.routes(endpoints),
-        mlflow_api.routes(runs),
+        mlflow_api.routes(runs, identity),
     ):
         routes += collected.items
     routes += system.routes(

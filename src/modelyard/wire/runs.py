@@ -136,12 +136,13 @@ class RunPage:
 
 @dataclass(frozen=True)
 class RunUpdate:
-    """Tags may be set again and removed; a property that exists may not be given another value (409). `archived` False
-    brings an archived run back, with the runs below it."""
+    """Tags may be set again and removed; a property or parameter that exists may not be given another value (409).
+    `archived` False brings an archived run back, with the runs below it."""
 
     set_tags: Dict[str, str] = field(default_factory=dict)
     remove_tags: List[str] = field(default_factory=list)
     add_properties: Dict[str, str] = field(default_factory=dict)
+    add_params: Dict[str, str] = field(default_factory=dict)
     display_name: Optional[str] = None
     description: Optional[str] = None
     snapshot_id: Optional[str] = None

@@ -6,9 +6,10 @@ from typing import Any
 
 from starlette.responses import Response
 
-from modelyard.server.kernel.auth import Permission
+from modelyard.server.kernel.auth import Identity, Permission
 from modelyard.server.kernel.http import Call, Routes
-from modelyard.server.mlflow import errors, experiments, protocol
+from modelyard.server.mlflow import errors, experiments, metrics, protocol, run_search, runs
+from modelyard.server.mlflow.access import RunAccess
 from modelyard.server.mlflow.protocol import UNDER, route
 from modelyard.server.runs.service import RunService
 
@@ -16,9 +17,14 @@ from modelyard.server.runs.service import RunService
 MLFLOW_VERSION = "3.17.2"
 
 
-def routes(runs: RunService) -> Routes:
+def routes(run_service: RunService, identity: Identity) -> Routes:
     r = Routes("mlflow", protocol.DIALECT)
-    experiments.add(r, runs.experiments)
+    access = RunAccess(run_service, identity)
+    metrics.add_logging(r, access)
+    runs.add(r, access)
+    run_search.add(r, access)
+    metrics.add_histories(r, access)
+    experiments.add(r, run_service.experiments)
     _add_server(r)
     return r
 

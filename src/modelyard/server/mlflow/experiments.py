@@ -141,7 +141,8 @@ def _add_making(r: Routes, experiments: Experiments) -> None:
         try:
             experiments.update(call.workspace_id, found.id, change, call.principal.name)
         except Conflict:
-            raise errors.exists(f"Experiment(name={body.new_name}) already exists.") from None
+            message = f"Experiment(name={body.new_name}) already exists."
+            raise errors.Refusal("BAD_REQUEST", message) from None
         return {}
 
     @route(r, "POST", "2.0/mlflow/experiments/delete", Permission.CONTRIBUTE)

@@ -31,12 +31,20 @@ class Message(msgspec.Struct, kw_only=True):
     required: ClassVar[tuple[str, ...]] = ()
 
 
-def route(r: Routes, method: str, path: str, permission: Permission) -> Callable[[H], H]:
+class RunMessage(Message, kw_only=True):
+    """A request about one run; `run_uuid` is what `run_id` was called once."""
+
+    required: ClassVar[tuple[str, ...]] = ("run_id",)
+    run_id: str = ""
+    run_uuid: str = ""
+
+
+def route(r: Routes, method: str, path: str, permission: Permission, **options: Any) -> Callable[[H], H]:
     """Register a handler at `path` (as `2.0/mlflow/runs/create`) under every prefix by which MLflow's clients come."""
 
     def register(handler: H) -> H:
         for face in _FACES:
-            getattr(r, method.lower())(f"{UNDER}/{face}/{path}", permission)(handler)
+            getattr(r, method.lower())(f"{UNDER}/{face}/{path}", permission, **options)(handler)
         return handler
 
     return register
@@ -62,6 +70,8 @@ def _reader(kind: type[Any]) -> Callable[[Request, bytes], Any]:
             message = _convert(
                 kind, {k: given.getlist(k) if k in lists else given[k] for k in set(given) & set(hints)}
             )
+        if "run_uuid" in hints and not message.run_id:
+            message.run_id = message.run_uuid
         for name in kind.required:
             if getattr(message, name) in ("", None):
                 raise errors.missing(name)

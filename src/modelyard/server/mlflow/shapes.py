@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from modelyard.server.mlflow.protocol import number
+from modelyard.server.runs import lifecycle, tracking
+from modelyard.server.runs.search.service import FoundRun, Summary
 from modelyard.wire.experiments import ExperimentInfo
+from modelyard.wire.runs import RunInfo
 
-NOTE = "mlflow.note.content"  # MLflow's name for a description
+# What MLflow keeps as tags and we as fields of a run or an experiment.
+NOTE = "mlflow.note.content"
+RUN_NAME = "mlflow.runName"
+PARENT = "mlflow.parentRunId"
+USER = "mlflow.user"
+SOURCE_NAME = "mlflow.source.name"
+SOURCE_TYPE = "mlflow.source.type"
 
 Json = dict[str, Any]
 
@@ -47,3 +57,59 @@ def experiment(info: ExperimentInfo) -> Json:
             "tags": pairs(tags),
         }
     )
+
+
+def run_info(info: RunInfo) -> Json:
+    started_at = info.started_at if info.started_at is not None else info.created_at
+    message: Json = {
+        "run_id": info.id,
+        "run_uuid": info.id,
+        "run_name": info.display_name,
+        "experiment_id": info.experiment_id,
+        "user_id": info.user,
+        "status": lifecycle.MLFLOW[info.status.value],
+        "start_time": milliseconds(started_at),
+        "artifact_uri": run_root(info.experiment_id, info.id),
+        "lifecycle_stage": "active" if info.deleted_at is None else "deleted",
+    }
+    if info.ended_at is not None:
+        message["end_time"] = milliseconds(info.ended_at)
+    return message
+
+
+def new_run(info: RunInfo) -> Json:
+    data = {"tags": pairs(run_tags(info))}
+    return {"info": run_info(info), "data": data, "inputs": {}}
+
+
+def run(found: FoundRun) -> Json:
+    info = found.info
+    metrics = [latest for m in found.metrics if (latest := _latest(m)) is not None]
+    data = {"metrics": metrics, "params": pairs(info.params), "tags": pairs(run_tags(info))}
+    return {"info": run_info(info), "data": without_empty(data), "inputs": {}, "outputs": {}}
+
+
+def run_tags(info: RunInfo) -> dict[str, str]:
+    """The run's tags, and what we keep elsewhere as the tags that MLflow's clients look for."""
+    told = {key: value for key, value in info.properties.items() if key.startswith("mlflow.")}
+    ours = {RUN_NAME: info.display_name, NOTE: info.description, PARENT: info.parent_id or ""}
+    if info.user and info.type != tracking.TYPE:
+        told[USER] = info.user
+    if info.spec is not None:
+        told[SOURCE_NAME] = info.spec.script or " ".join(info.spec.command)
+        told[SOURCE_TYPE] = "JOB"
+    return {**told, **info.tags, **{key: value for key, value in ours.items() if value}}
+
+
+def _latest(summary: Summary) -> Json | None:
+    """None where nothing that was logged under the name is a number."""
+    if summary.last is None:
+        return None
+    # Points without a step are numbered as they came, which is how they are drawn.
+    step = summary.count - 1 if summary.last_step is None else summary.last_step
+    return {
+        "key": summary.name,
+        "value": number(summary.last),
+        "timestamp": summary.last_ms,
+        "step": step,
+    }

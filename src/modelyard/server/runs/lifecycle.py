@@ -6,6 +6,7 @@ is drawn from NEXT.
     NotStarted ─► Running                                        interactive and child runs
     Queued ─► Preparing ─► Starting ─► Running ─► Finalizing ─► Completed | Failed | Canceled
     any of the middle ones ◄─► NotResponding                     its run host went silent; it may come back
+    an interactive run, over or not ─► NotStarted | Running      its client goes on with it, as MLflow's do
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ NEXT: dict[RunStatus, frozenset[RunStatus]] = {
 }
 FINAL = frozenset(status for status, after in NEXT.items() if not after)
 
+# What an interactive run may be again when its client goes on with it, even after its end.
+REOPENED = frozenset({_S.NOT_STARTED, _S.RUNNING})
+
 # What the one who runs a run may say of it; the rest is the yard's own to say.
 REPORTABLE = frozenset({*ACTIVE, *FINAL})
 
@@ -59,6 +63,12 @@ class IllegalTransition(ValueError):
 def check(now: RunStatus, then: RunStatus) -> None:
     """Raise IllegalTransition unless `then` may follow `now`; staying put is allowed."""
     if then is not now and then not in NEXT[now]:
+        raise IllegalTransition(f"{now.value} -> {then.value}")
+
+
+def check_reopening(now: RunStatus, then: RunStatus) -> None:
+    """Raise IllegalTransition unless an interactive run in status `now` may go on as `then`."""
+    if then not in REOPENED:
         raise IllegalTransition(f"{now.value} -> {then.value}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from modelyard.server.kernel import events
@@ -20,23 +20,23 @@ def check_update(body: RunUpdate) -> None:
     """Raises Invalid."""
     rules.check_tags(body.set_tags)
     rules.check_properties(body.add_properties)
+    rules.check_params(body.add_params)
     rules.check_text("The display name", body.display_name or "", 1000)
     rules.check_text("The description", body.description or "")
 
 
 def update(tx: Tx, row: store.Row, body: RunUpdate, now: float, actor: str) -> None:
-    """Set tags and texts, add properties, archive or reactivate. Raises Conflict for another value of a property that
-    exists."""
+    """Set tags and texts, add properties and parameters, archive or reactivate. Raises Conflict for another value of a
+    property or parameter that exists."""
     changes = _changes(row, body)
     if body.archived is not None and body.archived != (row.archived_at is not None):
         changes["archived_at"] = now if body.archived else None
         store.archive_below(tx, row, changes["archived_at"])
     if not changes:
         return
-    for kind, column in (("tag", "tags"), ("property", "properties")):
+    for kind, column in (("tag", "tags"), ("property", "properties"), ("param", "params")):
         if column in changes:
-            store.clear_labels(tx, row.id, kind)
-            store.write_labels(tx, row.id, kind, changes[column])
+            store.change_labels(tx, row.id, kind, getattr(row, column), changes[column])
     store.change(tx, row, **changes)
     events.publish(
         tx, at=now, workspace_id=row.workspace_id, kind="run.updated", subject=row.id, actor=actor,
@@ -135,6 +135,9 @@ def _changes(row: store.Row, body: RunUpdate) -> dict[str, Any]:
     rules.check_count("properties", properties)
     if properties != row.properties:
         changes["properties"] = properties
+    params = _params(row, body.add_params)
+    if params != row.params:
+        changes["params"] = params
     for name in ("display_name", "description"):
         value = getattr(body, name)
         if value is not None and value != getattr(row, name):
@@ -144,6 +147,21 @@ def _changes(row: store.Row, body: RunUpdate) -> dict[str, Any]:
             raise Conflict("snapshot_is_set", f"Run {row.id!r} has a snapshot already: {row.snapshot_id}.")
         changes["snapshot_id"] = body.snapshot_id
     return changes
+
+
+def _params(row: store.Row, new: Mapping[str, str]) -> dict[str, str]:
+    taken = [key for key, value in new.items() if row.params.get(key, value) != value]
+    if taken:
+        key = taken[0]
+        raise Conflict(
+            "param_is_immutable",
+            f"Parameter {key!r} of run {row.id!r} is {row.params[key][:200]!r} and can't be changed to {new[key][:200]!r}: "
+            "parameters are written once. Use a tag for what changes.",
+            params=[{"key": key, "old_value": row.params[key], "new_value": new[key]} for key in taken],
+        )
+    params = {**row.params, **new}
+    rules.check_count("parameters", params, rules.MAX_PARAMS)
+    return params
 
 
 def _without(given: dict[str, str], keys: Iterable[str]) -> dict[str, str]:

@@ -12,6 +12,8 @@ MAX_METRICS = 20_000  # of one run, the machine's among them; their points have 
 MAX_POINTS = 100_000  # in one call
 MAX_KEY = 255
 MAX_TAG_VALUE = 20_000
+MAX_PARAMS = 10_000
+MAX_PARAM_VALUE = 6_000
 MAX_PROPERTY_VALUE = 1_000_000
 MAX_TEXT = 100_000
 MAX_STREAM_NAME = 300
@@ -64,7 +66,7 @@ def check_text(what: str, value: str, limit: int = MAX_TEXT) -> None:
 
 
 def check_labels(what: str, given: Mapping[str, str], max_value: int) -> None:
-    """`what` is "tag" or "property", for the message."""
+    """`what` is "tag", "property" or "parameter", for the message."""
     for key, value in given.items():
         if not key:
             raise Invalid("bad_label", f"A {what} needs a name.")
@@ -72,11 +74,9 @@ def check_labels(what: str, given: Mapping[str, str], max_value: int) -> None:
         check_text(f"The value of {what} {key!r}", value, max_value)
 
 
-def check_count(what: str, given: Mapping[str, str]) -> None:
-    if len(given) > MAX_LABELS:
-        raise Invalid(
-            "too_many", f"{len(given)} {what} are over the limit of {MAX_LABELS} a run.", limit=MAX_LABELS
-        )
+def check_count(what: str, given: Mapping[str, str], limit: int = MAX_LABELS) -> None:
+    if len(given) > limit:
+        raise Invalid("too_many", f"{len(given)} {what} are over the limit of {limit} a run.", limit=limit)
 
 
 def check_tags(given: Mapping[str, str]) -> None:
@@ -87,6 +87,11 @@ def check_tags(given: Mapping[str, str]) -> None:
 def check_properties(given: Mapping[str, str]) -> None:
     check_labels("property", given, MAX_PROPERTY_VALUE)
     check_count("properties", given)
+
+
+def check_params(given: Mapping[str, str]) -> None:
+    check_labels("parameter", given, MAX_PARAM_VALUE)
+    check_count("parameters", given, MAX_PARAMS)
 
 
 def parse_label(text: str) -> tuple[str, str | None]:

@@ -34,8 +34,9 @@ from modelyard.server.runs.metrics import Metrics
 from modelyard.server.runs.placement import Placement
 from modelyard.server.runs.search.expression import All, Attribute, OneOf
 from modelyard.server.runs.search.query import Query
-from modelyard.server.runs.search.service import Page, RunSearch
+from modelyard.server.runs.search.service import FoundRun, Page, RunSearch
 from modelyard.server.runs.told import ToldRuns
+from modelyard.server.runs.tracking import Tracking
 from modelyard.wire.artifacts import FileEntry
 from modelyard.wire.runs import (
     ChildrenCreate,
@@ -76,6 +77,7 @@ class RunService:
         self._search = RunSearch(db)
         self.appender = Appender(db, clock)
         self.files = RunFiles(db, clock, artifacts)
+        self.tracking = Tracking(db, clock)
         self.logs = RunLogs(db, clock, hub, self.files)
         self._creation = Creation(db, clock, artifacts, environments, self.experiments, settings.lease_s)
         self.told = ToldRuns(db, clock, self._creation, self.files)
@@ -153,6 +155,20 @@ class RunService:
         elif principal.kind is not Kind.OWNER:
             raise Forbidden("not_allowed", f"{principal.name} may not search runs.")
         return self._search.search(workspace_id, query)
+
+    def exists(self, workspace_id: str, run_id: str) -> bool:
+        """Whether there is such a run, not in the trash."""
+        if not rules.is_run_id(run_id):
+            return False
+        with self._db.read() as tx:
+            return store.exists(tx, workspace_id, run_id)
+
+    def found(self, workspace_id: str, run_id: str) -> FoundRun:
+        """The run with its metrics, also one in the trash. Raises NotFound."""
+        found = self._search.get(workspace_id, run_id) if rules.is_run_id(run_id) else None
+        if found is None:
+            raise no_such_run(run_id)
+        return found
 
     def children(self, workspace_id: str, run_id: str, recursive: bool) -> list[RunInfo]:
         """In the order of creation; archived ones only where the run itself is archived."""

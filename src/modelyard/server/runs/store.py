@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,7 +82,15 @@ def exists(tx: Tx, workspace_id: str, run_id: str) -> bool:
     return version(tx, workspace_id, run_id) is not None
 
 
+_NEW: dict[str, Any] = {
+    "status_reason": "", "description": "", "child_count": 0, "properties": {}, "params": {}, "version": 1, "node": "",
+    "warnings": [], "environment_hash": "", "environment_lock": [], "machine": {},
+}  # fmt: skip
+
+
 def add(tx: Tx, **given: Any) -> None:
+    """A new run; columns that are not given are those of one that nothing has happened to."""
+    given = {**_NEW, **given}
     tx.execute(sa.insert(runs).values(**given))
     changes.begin(tx, given["workspace_id"], [given["id"]])
     write_labels(tx, given["id"], "tag", given["tags"])
@@ -100,8 +108,14 @@ def write_labels(tx: Tx, run_id: str, kind: str, given: dict[str, str]) -> None:
         tx.execute(sa.insert(labels), rows)
 
 
-def clear_labels(tx: Tx, run_id: str, kind: str) -> None:
-    tx.execute(sa.delete(labels).where(labels.c.run_id == run_id, labels.c.kind == kind))
+def change_labels(
+    tx: Tx, run_id: str, kind: str, before: Mapping[str, str], after: Mapping[str, str]
+) -> None:
+    old = [key for key, value in before.items() if after.get(key) != value]
+    for start in range(0, len(old), _MANY):
+        some = labels.c.key.in_(old[start : start + _MANY])
+        tx.execute(sa.delete(labels).where(labels.c.run_id == run_id, labels.c.kind == kind, some))
+    write_labels(tx, run_id, kind, {k: v for k, v in after.items() if before.get(k) != v})
 
 
 def _indexed(value: str) -> str:
@@ -127,11 +141,15 @@ def renew(tx: Tx, run_ids: Sequence[str], until: float) -> None:
 
 
 def move(
-    tx: Tx, row: Row, then: RunStatus, *, now: float, reason: str = "", actor: str = "", **given: Any
-) -> None:
-    """The one place where a run's status changes. Raises Conflict where the lifecycle or a quicker writer forbids it."""
+    tx: Tx, row: Row, then: RunStatus, *, now: float, reason: str = "", actor: str = "", reopening: bool = False,
+    **given: Any,
+) -> None:  # fmt: skip
+    """The one place where a run's status changes. Raises Conflict where the lifecycle or a quicker writer forbids it.
+
+    `reopening`: as an interactive run may be that its client goes on with.
+    """
     try:
-        lifecycle.check(RunStatus(row.status), then)
+        (lifecycle.check_reopening if reopening else lifecycle.check)(RunStatus(row.status), then)
     except lifecycle.IllegalTransition:
         raise Conflict(
             "run_is_final" if row.status in _FINAL else "run_transition_refused",
@@ -141,6 +159,8 @@ def move(
     is_final = then in lifecycle.FINAL
     if is_final:
         given = {"ended_at": now, **given, "lease_expires_at": None}
+    elif reopening:
+        given = {**given, "ended_at": None, "lease_expires_at": None}
     given["responding_as"] = row.status if then is RunStatus.NOT_RESPONDING else None
     done = tx.execute(
         sa.update(runs)
@@ -265,9 +285,18 @@ def leased_before(tx: Tx, at: float) -> list[Row]:
     return list(tx.execute(_SELECT.where(runs.c.status.in_(_PLACED), runs.c.lease_expires_at < at)))
 
 
+def is_held(row: Row) -> bool:
+    """Whether the run is in somebody's hands: a run host's, or those of a process that gives signs of life."""
+    return row.status not in _FINAL and (row.spec is not None or row.lease_expires_at is not None)
+
+
 def active_in(tx: Tx, workspace_id: str, experiment_id: str = "") -> list[str]:
-    """Ids of some runs that are not final."""
-    query = sa.select(runs.c.id).where(runs.c.workspace_id == workspace_id, runs.c.status.not_in(_FINAL))
+    """Ids of some runs that are held."""
+    query = sa.select(runs.c.id).where(
+        runs.c.workspace_id == workspace_id,
+        runs.c.status.not_in(_FINAL),
+        sa.or_(runs.c.target.is_not(None), runs.c.lease_expires_at.is_not(None)),
+    )
     if experiment_id:
         query = query.where(runs.c.experiment_id == experiment_id)
     return [row[0] for row in tx.execute(query.limit(4))]

@@ -13,19 +13,18 @@ from modelyard.server.kernel import auth, events
 from modelyard.server.kernel.auth import Kind
 from modelyard.server.kernel.db import Tx
 from modelyard.server.kernel.errors import Conflict, NotFound
-from modelyard.server.runs import changes, experiments_store, lifecycle, store
+from modelyard.server.runs import changes, experiments_store, store
 from modelyard.server.runs.tables import experiments, runs
-from modelyard.wire.runs import RunStatus
 
 _MANY = 500
 _TOLD = 1000  # how many runs at most have those woken who wait for them
 
 
 def put_run(tx: Tx, row: store.Row, now: float, actor: str) -> None:
-    """With the runs below it. Raises Conflict while one is not over."""
+    """With the runs below it. Raises Conflict while one is held."""
     below = store.by_ids(tx, store.descendant_ids(tx, row.id))
     rows = [row, *(r for r in below if r.deleted_at is None)]
-    active = [r.id for r in rows if RunStatus(r.status) not in lifecycle.FINAL]
+    active = [r.id for r in rows if store.is_held(r)]
     if active:
         raise Conflict(
             "run_is_active",

@@ -24,7 +24,10 @@ MEMORY_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Summary:
-    """One metric of one run. `last`, `min` and `max` are None where nothing logged under the name was a number."""
+    """One metric of one run. `last`, `min` and `max` are None where nothing logged under the name was a number.
+
+    `last_ms`: when `last` was logged, in Unix milliseconds.
+    """
 
     name: str
     count: int
@@ -32,7 +35,7 @@ class Summary:
     last_step: int | None
     min: float | None
     max: float | None
-    last_at: float | None
+    last_ms: int | None
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,12 @@ class RunSearch:
         following = None if found.ends is None else cursor.write(query, found.ends)
         return Page(items, following, found.count)
 
+    def get(self, workspace_id: str, run_id: str) -> FoundRun | None:
+        """The run with its metrics, also one in the trash."""
+        with self._db.read() as tx:
+            row = runs_store.by_id(tx, workspace_id, run_id, in_trash=True)
+            return None if row is None else _whole(tx, [run_id])[0]
+
     def _projection(self, workspace_id: str) -> Projection:
         from modelyard.server.runs.search.projection import (
             Projection,
@@ -107,4 +116,4 @@ def _summary(row: store.Row) -> Summary:
     # NaN is kept as NULL; where nothing was a number there is NULL too.
     missing = math.nan if row.points > row.values_count else None
     last, least, most = (missing if v is None else v for v in (row.last, row.min, row.max))
-    return Summary(row.name, row.points, last, row.last_step, least, most, row.last_at)
+    return Summary(row.name, row.points, last, row.last_step, least, most, row.last_ms)

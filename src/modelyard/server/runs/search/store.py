@@ -131,11 +131,11 @@ def experiment_names(tx: Tx, workspace_id: str) -> dict[str, str]:
 
 
 def summaries(tx: Tx, run_ids: Sequence[str]) -> Iterator[Row]:
-    """Of each of the runs' own metrics: run_id, name, count, values_count, last, last_step, min, max, last_at."""
+    """Of each of the runs' own metrics: run_id, name, count, values_count, last, last_step, min, max, last_ms."""
     for some in _some(run_ids):
         query = sa.select(
             series.c.run_id, series.c.name, series.c["count"].label("points"), series.c.values_count,
-            series.c.last, series.c.last_step, series.c.min, series.c.max, series.c.last_at,
+            series.c.last, series.c.last_step, series.c.min, series.c.max, series.c.last_ms,
         ).where(series.c.run_id.in_(some), series.c.system.is_(False))  # fmt: skip
         yield from tx.execute(query.order_by(series.c.id))
 

@@ -1,0 +1,273 @@
+"""The same calls to a real `mlflow server` and to the yard: same status, same error code and words, same values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from mlflow_calls import Side, pick
+
+API = "/api/2.0/mlflow"
+
+
+@dataclass(frozen=True)
+class Call:
+    """`save`: name -> where in the answer the id is that goes by it. `words` False: messages may differ."""
+
+    method: str
+    path: str
+    body: Any = None
+    save: tuple[tuple[str, str], ...] = ()
+    words: bool = True
+
+
+def post(path: str, body: Any = None, words: bool = True, **save: str) -> Call:
+    return Call("POST", API + path, {} if body is None else body, tuple(save.items()), words)
+
+
+def get(path: str, words: bool = True) -> Call:
+    return Call("GET", API + path, words=words)
+
+
+RUN = {"run_id": "{run}"}
+M = {**RUN, "key": "m"}
+
+EXPERIMENTS = [
+    post("/experiments/create", {"name": "experiments"}, words=False),
+    post("/experiments/create", {}),
+    post("/experiments/create", {"name": 5}),
+    post("/experiments/create", {"name": ""}),
+    post("/experiments/create", {"name": "x" * 501}),
+    post("/experiments/create", {"name": "y", "tags": [{"key": "a/../b", "value": ""}]}),
+    post("/experiments/create", {"name": "Wörter / mit: allem? 'q' \"d\"", "tags": [{"key": "k", "value": "v"}]}, two="experiment_id"),
+    get("/experiments/get?experiment_id={exp}"),
+    get("/experiments/get?experiment_id={two}"),
+    get("/experiments/get?experiment_id=987654"),
+    get("/experiments/get"),
+    get("/experiments/get-by-name?experiment_name=experiments"),
+    get("/experiments/get-by-name?experiment_name=none"),
+    get("/experiments/get-by-name?experiment_name="),
+    post("/experiments/set-experiment-tag", {"experiment_id": "{exp}", "key": "team", "value": "a"}),
+    post("/experiments/set-experiment-tag", {"experiment_id": "{exp}", "key": "mlflow.note.content", "value": "N"}),
+    post("/experiments/set-experiment-tag", {"experiment_id": "{exp}", "key": "bad?", "value": "a"}),
+    post("/experiments/set-experiment-tag", {"experiment_id": "{exp}", "value": "a"}),
+    post("/experiments/delete-experiment-tag", {"experiment_id": "{exp}", "key": "team"}),
+    post("/experiments/delete-experiment-tag", {"experiment_id": "{exp}", "key": "team"}),
+    post("/experiments/set-experiment-tag", {"experiment_id": "{exp}", "key": "team", "value": "A b"}),
+    post("/experiments/search", {"max_results": 10, "filter": "name = 'experiments'"}),
+    post("/experiments/search", {"max_results": 10, "filter": "tags.team ILIKE 'a%' AND name LIKE 'e%'"}),
+    post("/experiments/search", {"max_results": 10, "filter": "tag.`k` = 'v'"}),
+    post("/experiments/search", {"max_results": 10, "filter": "creation_time > 5 and name != 'Default'", "order_by": ["name DESC"]}),
+    post("/experiments/search", {"max_results": 1, "filter": "name != 'Default'", "order_by": ["name"]}),
+    post("/experiments/search", {"max_results": 0}),
+    post("/experiments/search", {}),
+    post("/experiments/search", {"max_results": 50_001}),
+    post("/experiments/search", {"max_results": 10, "filter": "nope = 'x'"}, words=False),
+    post("/experiments/search", {"max_results": 10, "filter": "name ="}, words=False),
+    post("/experiments/search", {"max_results": 10, "filter": "name = 'a' OR name = 'b'"}, words=False),
+    post("/experiments/search", {"max_results": 10, "filter": "name > 'a'"}, words=False),
+    post("/experiments/search", {"max_results": 10, "page_token": "!"}, words=False),
+    post("/experiments/search", {"max_results": 10, "order_by": ["name UPWARDS"]}, words=False),
+    post("/experiments/update", {"experiment_id": "{two}", "new_name": "zwei"}),
+    post("/experiments/update", {"experiment_id": "{two}"}),
+    post("/experiments/update", {"experiment_id": "{two}", "new_name": "experiments"}, words=False),
+    post("/experiments/delete", {"experiment_id": "{two}"}),
+    post("/experiments/delete", {"experiment_id": "{two}"}),
+    get("/experiments/get?experiment_id={two}"),
+    post("/experiments/update", {"experiment_id": "{two}", "new_name": "drei"}),
+    post("/experiments/set-experiment-tag", {"experiment_id": "{two}", "key": "team", "value": "a"}),
+    post("/runs/create", {"experiment_id": "{two}"}),
+    post("/experiments/search", {"max_results": 10, "view_type": "DELETED_ONLY"}),
+    post("/experiments/restore", {"experiment_id": "{two}"}),
+    post("/experiments/restore", {"experiment_id": "{two}"}),
+    get("/experiments/get?experiment_id={two}"),
+]  # fmt: skip
+
+RUNS = [
+    post("/runs/create", {"experiment_id": "{exp}", "start_time": "1700000000001", "run_name": "kid",
+         "tags": [{"key": "mlflow.parentRunId", "value": "{run}"}, {"key": "t", "value": "v"}]}, kid="run.info.run_id"),
+    post("/runs/create", {"experiment_id": "{exp}", "start_time": 1, "tags": [{"key": "mlflow.runName", "value": "n"}]}, c="run.info.run_id"),
+    post("/runs/create", {"experiment_id": "{exp}", "run_name": "a", "tags": [{"key": "mlflow.runName", "value": "b"}]}),
+    post("/runs/create", {"experiment_id": "987654"}),
+    post("/runs/create", {"experiment_id": 5.5}),
+    get("/runs/get?run_id={run}"),
+    get("/runs/get?run_uuid={run}"),
+    get("/runs/get?run_id=nope"),
+    get("/runs/get"),
+    post("/runs/log-parameter", {**RUN, "key": "p", "value": "1"}),
+    post("/runs/log-parameter", {**RUN, "key": "p", "value": "1"}),
+    post("/runs/log-parameter", {**RUN, "key": "p", "value": "2"}),
+    post("/runs/log-parameter", {**RUN, "key": "none"}),
+    post("/runs/log-parameter", {**RUN, "value": "none"}),
+    post("/runs/log-parameter", {**RUN, "key": "long", "value": "x" * 6001}),
+    post("/runs/log-parameter", {**RUN, "key": "k" * 251, "value": "x"}),
+    post("/runs/log-parameter", {**RUN, "key": "/abs", "value": "x"}),
+    post("/runs/log-parameter", {"run_id": "nope", "key": "p", "value": "2"}),
+    post("/runs/set-tag", {**RUN, "key": "tag", "value": "experiments"}),
+    post("/runs/set-tag", {**RUN, "key": "tag", "value": "two"}),
+    post("/runs/set-tag", {**RUN, "key": "long", "value": "y" * 8001}),
+    post("/runs/set-tag", {**RUN, "key": "mlflow.runName", "value": "renamed"}),
+    post("/runs/set-tag", {**RUN, "key": "mlflow.note.content", "value": "# Note"}),
+    post("/runs/set-tag", {**RUN, "key": "a//b", "value": "x"}),
+    post("/runs/set-tag", {"run_id": "nope", "key": "a", "value": "x"}),
+    post("/runs/delete-tag", {**RUN, "key": "tag"}),
+    post("/runs/delete-tag", {**RUN, "key": "tag"}),
+    post("/runs/delete-tag", {"run_id": "nope", "key": "tag"}),
+    get("/runs/get?run_id={run}"),
+    get("/runs/get?run_id={kid}"),
+    post("/runs/update", {**RUN, "status": "FINISHED", "end_time": 1700000001000, "run_name": "again"}),
+    post("/runs/log-parameter", {**RUN, "key": "late", "value": "1"}),
+    post("/runs/update", {**RUN, "status": 4, "end_time": "1700000005000"}),
+    post("/runs/update", {**RUN, "status": "KILLED", "end_time": 1700000006000}),
+    post("/runs/update", {"run_id": "nope", "status": "KILLED"}),
+    post("/runs/update", {"status": "KILLED"}),
+    get("/runs/get?run_id={run}"),
+    post("/runs/delete", {"run_id": "{c}"}),
+    post("/runs/delete", {"run_id": "{c}"}),
+    get("/runs/get?run_id={c}"),
+    post("/runs/log-parameter", {"run_id": "{c}", "key": "p", "value": "2"}),
+    post("/runs/set-tag", {"run_id": "{c}", "key": "a", "value": "x"}),
+    post("/runs/log-metric", {"run_id": "{c}", "key": "m", "value": 1, "timestamp": 1}),
+    post("/runs/log-batch", {"run_id": "{c}", "tags": [{"key": "m", "value": "1"}]}),
+    post("/runs/update", {"run_id": "{c}", "status": "FINISHED"}),
+    post("/runs/search", {"experiment_ids": ["{exp}"], "run_view_type": "DELETED_ONLY"}),
+    post("/runs/restore", {"run_id": "{c}"}),
+    post("/runs/restore", {"run_id": "{c}"}),
+    post("/runs/delete", {"run_id": "nope"}),
+    post("/runs/restore", {"run_id": "nope"}),
+]  # fmt: skip
+
+METRICS = [
+    post("/runs/log-metric", {**M, "value": 1.5, "timestamp": 10, "step": 1}),
+    post("/runs/log-metric", {**M, "value": "NaN", "timestamp": 11, "step": 2}),
+    post("/runs/log-metric", {**M, "value": 2, "timestamp": "12", "step": "1"}),
+    post("/runs/log-metric", {**M, "value": 2, "timestamp": 12, "step": 1}),
+    post("/runs/log-metric", {**M, "value": 9, "timestamp": 3, "step": -4}),
+    post("/runs/log-metric", {"run_uuid": "{run}", "key": "other/metric: x", "value": "7", "timestamp": 12}),
+    post("/runs/log-metric", {**M, "timestamp": 12}),
+    post("/runs/log-metric", {**M, "value": 1}),
+    post("/runs/log-metric", {**M, "value": None, "timestamp": 12}),
+    post("/runs/log-metric", {**M, "value": "abc", "timestamp": 12}),
+    post("/runs/log-metric", {**M, "value": 1, "timestamp": "abc"}),
+    post("/runs/log-metric", {**M, "value": 1, "timestamp": -1}),
+    post("/runs/log-metric", {**RUN, "key": "../m", "value": 1, "timestamp": 1}),
+    post("/runs/log-metric", {**RUN, "key": "m?", "value": 1, "timestamp": 1}),
+    post("/runs/log-metric", {**RUN, "key": "m" * 251, "value": 1, "timestamp": 1}),
+    post("/runs/log-metric", {"run_id": "nope", "key": "m", "value": 1, "timestamp": 1}),
+    post("/runs/log-metric", {"run_id": "../../etc", "key": "m", "value": 1, "timestamp": 1}),
+    post("/runs/log-batch", {**RUN, "metrics": [{"key": "b", "value": 1, "timestamp": 1}, {"key": "b", "value": 2, "timestamp": 2, "step": 5}],
+         "params": [{"key": "q", "value": "z"}], "tags": [{"key": "u", "value": "w"}]}),
+    post("/runs/log-batch", {**RUN, "metrics": [{"key": f"n{i}", "value": i, "timestamp": i, "step": i} for i in range(3)]}),
+    post("/runs/log-batch", {**RUN, "metrics": [{"key": "same", "value": 1, "timestamp": 1}] * 3}),
+    post("/runs/log-batch", {**RUN, "params": [{"key": "q", "value": "zz"}]}),
+    post("/runs/log-batch", {**RUN, "params": [{"key": "r", "value": "z"}, {"key": "r", "value": "z"}]}),
+    post("/runs/log-batch", {**RUN, "metrics": [{"key": "b", "timestamp": 1}]}),
+    post("/runs/log-batch", {**RUN, "metrics": [{"value": 1, "timestamp": 1}]}),
+    post("/runs/log-batch", {**RUN, "params": [{"value": "1"}]}),
+    post("/runs/log-batch", {**RUN, "tags": [{"key": "ok", "value": "1"}, {"key": "not ok?", "value": "1"}]}),
+    post("/runs/log-batch", {**RUN, "metrics": [{"key": "b", "value": 1, "timestamp": 1}] * 1001}),
+    post("/runs/log-batch", {**RUN, "params": [{"key": f"b{i}", "value": "1"} for i in range(101)]}),
+    post("/runs/log-batch", {**RUN, "tags": [{"key": f"b{i}", "value": "1"} for i in range(101)]}),
+    post("/runs/log-batch", {**RUN, "metrics": [{"key": "b", "value": 1, "timestamp": 1}] * 1000, "tags": [{"key": "b", "value": "1"}]}),
+    post("/runs/log-batch", {**RUN, "metrics": 5}),
+    post("/runs/log-batch", {}),
+    post("/runs/log-batch", {"run_id": "nope", "metrics": [{"key": "b", "value": 1, "timestamp": 1}]}),
+    get("/runs/get?run_id={run}"),
+    get("/metrics/get-history?run_id={run}&metric_key=m"),
+    get("/metrics/get-history?run_id={run}&metric_key=same"),
+    get("/metrics/get-history?run_id={run}&metric_key=m&max_results=3"),
+    get("/metrics/get-history?run_id={run}&metric_key=m&max_results=0"),
+    get("/metrics/get-history?run_id={run}&metric_key=none"),
+    get("/metrics/get-history?run_id=nope&metric_key=m"),
+    get("/metrics/get-history?run_id={run}"),
+    get("/metrics/get-history-bulk-interval?run_ids={run}&metric_key=m&max_results=2"),
+    get("/metrics/get-history-bulk-interval?run_ids={run}&metric_key=m&max_results=1"),
+    get("/metrics/get-history-bulk-interval?run_ids={run}&metric_key=m&start_step=1&end_step=1"),
+    get("/metrics/get-history-bulk-interval?run_ids={run}&metric_key=m&start_step=1"),
+    get("/metrics/get-history-bulk-interval?run_ids={run}&metric_key=m&start_step=3&end_step=1"),
+    get("/metrics/get-history-bulk-interval?run_ids={run}&metric_key=m&max_results=2501"),
+    get("/metrics/get-history-bulk-interval?run_ids={run}"),
+    Call("GET", "/ajax-api/2.0/mlflow/metrics/get-history-bulk?run_id={run}&run_id=nope&metric_key=m"),
+    Call("GET", "/ajax-api/2.0/mlflow/metrics/get-history-bulk?run_id={run}"),
+    Call("GET", "/ajax-api/2.0/mlflow/metrics/get-history-bulk?metric_key=m"),
+]  # fmt: skip
+
+
+def _find(filter_: str, **more: Any) -> Call:
+    return post("/runs/search", {"experiment_ids": ["{exp}"], "filter": filter_, **more})
+
+
+SEARCHES = [
+    *(
+        post("/runs/create", {"experiment_id": "{exp}", "start_time": 1000 + i, "run_name": f"run {i}", "user_id": "me"}, **{f"r{i}": "run.info.run_id"})
+        for i in range(3)
+    ),
+    *(
+        post("/runs/log-batch", {"run_id": f"{{r{i}}}", "metrics": [{"key": "acc", "value": v, "timestamp": 1}, {"key": "a.b-c d", "value": i, "timestamp": 1}],
+             "params": [{"key": "lr", "value": str(10**i)}], "tags": [{"key": "team", "value": "aB"[i % 2]}]})
+        for i, v in enumerate([0.5, "NaN", 0.9])
+    ),
+    post("/runs/update", {"run_id": "{r0}", "status": "FINISHED", "end_time": 5000}),
+    _find("metrics.acc > 0.6"),
+    _find("metrics.acc != 0.5"),
+    _find('metrics."a.b-c d" >= 1', order_by=["metrics.acc DESC"]),
+    _find("params.lr = '10' and tags.team = 'B'"),
+    _find("params.lr LIKE '1%'", order_by=["params.lr DESC"]),
+    _find("tags.team ILIKE 'b'"),
+    _find("status = 'RUNNING' and start_time > 1000", order_by=["start_time ASC"]),
+    _find("attributes.run_name = 'run 1'"),
+    _find("run_id IN ('{r0}', '{r2}')", order_by=["attribute.start_time"]),
+    _find("tags.`mlflow.runName` = 'run 2'"),
+    _find("user_id = 'me'", order_by=["metrics.acc ASC"]),
+    _find("user_id = 'me'", order_by=["metrics.acc DESC"]),
+    _find("user_id = 'me'", max_results=2),
+    _find("end_time > 1"),
+    _find("acc > 1"),
+    _find("metrics.acc = 'x'"),
+    _find("", max_results=0),
+    _find("", max_results=50_001),
+    _find("", order_by=["metrics.acc SIDEWAYS"]),
+    post("/runs/search", {"experiment_ids": []}),
+    post("/runs/search", {"experiment_ids": "5"}),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sides(mlflow_server: str, yard_server: tuple[str, str]) -> tuple[Side, Side]:
+    return Side(mlflow_server), Side(*yard_server)
+
+
+def _begin(side: Side, story: str) -> None:
+    """An experiment of this name, and a run in it."""
+    _, made = side.send("POST", f"{API}/experiments/create", {"name": story})
+    side.ids = {"exp": made["experiment_id"]}
+    body = {"experiment_id": "{exp}", "start_time": 1700000000000, "run_name": "first", "user_id": "me"}
+    _, made = side.send("POST", f"{API}/runs/create", body)
+    side.ids["run"] = made["run"]["info"]["run_id"]
+
+
+STORIES = {"experiments": EXPERIMENTS, "runs": RUNS, "metrics": METRICS, "searches": SEARCHES}
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_the_yard_answers_as_mlflow_does(sides: tuple[Side, Side], story: str) -> None:
+    for side in sides:
+        _begin(side, story)
+    different = []
+    for call in STORIES[story]:
+        answers = []
+        for side in sides:
+            status, answer = side.send(call.method, call.path, call.body)
+            for name, where in call.save:
+                side.ids[name] = pick(answer, where)
+            answer = side.comparable(answer)
+            if not call.words or (status >= 400 and call.path.endswith("/runs/search")):
+                answer.pop("message", None)
+            answers.append((status, answer))
+        if answers[0] != answers[1]:
+            asked = f"{call.method} {call.path} {str(call.body)[:300]}"
+            different.append(
+                f"{asked}\n  MLflow: {str(answers[0])[:1500]}\n  yard:   {str(answers[1])[:1500]}"
+            )
+    assert not different, "\n".join(different)
