@@ -50,7 +50,7 @@ _NEAREST = (
     ("azureml.core.webservice", "LocalWebservice or AciWebservice with Model.deploy"),
     ("azureml.contrib.iot", "Model.deploy on the machine that runs the yard"),
     ("azureml.contrib.core", "Model.deploy on the machine that runs the yard"),
-    ("azureml.mlflow", "Run.get_context() and Run.log"),
+    ("azureml.mlflow.deploy", "Model.deploy with azureml.mlflow.register_model's model"),
     ("azureml.monitoring", "prints in the entry script, read with Webservice.get_logs"),
     ("azureml.datadrift", "a script of your own that compares the data, submitted with ScriptRunConfig"),
 )

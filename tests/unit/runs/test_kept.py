@@ -182,3 +182,22 @@ def test_get_context_answers_one_kept_run(
     assert Run.get_context() is first
     assert first.experiment.name == "named"
     first.complete()
+
+
+def test_a_story_that_breaks_off_anywhere_reads_as_far_as_it_goes(run: Any, tmp_path: Path) -> None:
+    with run.child_run("fold") as child:
+        child.tag("k", "v")
+    run.complete()
+    whole = Path(folder(run).story).read_bytes()
+    first = whole.index(b"\n") + 1
+    seen = set()
+    for end in range(0, len(whole) + 1, 7):
+        cut = Folder(str(tmp_path / "cut"), run.id)
+        os.makedirs(cut.journals, exist_ok=True)
+        Path(cut.story).write_bytes(whole[:end])
+        if end < first:
+            with pytest.raises(errors.UserErrorException, match="does not begin with one"):
+                sync.look(cut)
+        else:
+            seen.add(sync.look(cut).info.status.value)
+    assert "Running" in seen
