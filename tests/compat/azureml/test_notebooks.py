@@ -14,6 +14,7 @@ from typing import Any
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from python_environments import TENSORBOARD, environment
 
 NOTEBOOKS = Path(
     os.environ.get(
@@ -103,6 +104,22 @@ def test_logging_api(execute: Any, workspace: Any) -> None:
     assert len(metrics["Sigmoid"]) == 20
     assert len(metrics["Cosine Wave"]["cos"]) == len(metrics["Sine Wave"]["sine"]) == 20
     assert "outputs/myfile.txt" in run.get_file_names()
+
+
+def test_export_run_history_to_tensorboard(
+    execute: Any, workspace: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tqdm")
+    monkeypatch.setenv("PATH", f"{environment(*TENSORBOARD).parent}:{os.environ['PATH']}")
+    execute(
+        "how-to-use-azureml/track-and-monitor-experiments/tensorboard/export-run-history-to-tensorboard/"
+        "export-run-history-to-tensorboard.ipynb"
+    )
+    (run,) = workspace.experiments["export-to-tensorboard"].get_runs()
+    assert run.get_status() == "Completed"
+    assert len(run.get_metrics()["mse"]) == len(list(run.get_children())) == 7
+    exported = tmp_path / "notebook" / "exportedTBlogs"
+    assert {folder.name for folder in exported.iterdir()} == {run.id, *(c.id for c in run.get_children())}
 
 
 def test_register_model_deploy_local(execute: Any, workspace: Any) -> None:
