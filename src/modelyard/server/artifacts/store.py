@@ -12,6 +12,7 @@ from modelyard.server.kernel.db import Tx, insert
 from modelyard.wire.artifacts import FileEntry, SnapshotInfo
 from modelyard.wire.trees import parse_manifest
 
+_NOBODY = ""  # in place of a workspace
 _MANY = 2000  # parameters of one statement; SQLite takes 32,766, PostgreSQL 65,535
 
 
@@ -71,9 +72,15 @@ def snapshot(tx: Tx, workspace_id: str, tree_id: str) -> SnapshotInfo | None:
 
 
 def forget_workspace(tx: Tx, workspace_id: str) -> None:
-    """Its blobs are left to the garbage collection, which removes their bytes too."""
+    """Its blobs belong to nobody, until the garbage collection removes their bytes too."""
     tx.execute(sa.delete(uploads).where(uploads.c.workspace_id == workspace_id))
     tx.execute(sa.delete(snapshots).where(snapshots.c.workspace_id == workspace_id))
+    mine = sa.select(sa.literal(_NOBODY), blobs.c.hash, blobs.c.size, blobs.c.created_at).where(
+        blobs.c.workspace_id == workspace_id
+    )
+    names = ["workspace_id", "hash", "size", "created_at"]
+    tx.execute(insert(tx, blobs).from_select(names, mine).on_conflict_do_nothing())
+    tx.execute(sa.delete(blobs).where(blobs.c.workspace_id == workspace_id))
 
 
 def _portions(hashes: Iterable[str]) -> Iterator[list[str]]:
