@@ -221,6 +221,7 @@ SETTINGS = {
     "allowed_hosts": "Names, by commas, under which a proxy shows the yard; `*` for any.",
     "lease_s": "Seconds without a sign of life after which a run is NotResponding.",
     "lost_after_s": "Seconds without a sign of life after which a run is Failed.",
+    "trash_days": "Days after which what was deleted goes for good. 0: only when the trash is emptied by hand.",
     "log_level": "debug, info, warning or error.",
 }
 

@@ -270,6 +270,20 @@ class Workspace(CloudWorkspace):
 
         return Run.get(self, run_id)
 
+    @property
+    def trash(self) -> Any:
+        """What was deleted and can come back: `list`, `restore`, `preview`, and `empty` for good."""
+        from modelyard.trash import Trash  # as in get_run
+
+        return Trash(self)
+
+    @property
+    def receipts(self) -> Any:
+        """Receipts of what was deleted for good."""
+        from modelyard.trash import Receipts  # as in get_run
+
+        return Receipts(self)
+
     def get_default_datastore(self) -> Any:
         """The datastore that every workspace begins with, `workspaceblobstore`."""
         from modelyard.data.datastore import Datastore  # as in get_run

@@ -56,10 +56,8 @@ def list_(archived_too: bool, workspace: str | None) -> None:
     """List experiments, those with the latest run first."""
     from modelyard.wire.experiments import ExperimentList
 
-    items = [
-        e for e in ask(open_workspace(workspace), ExperimentList, "experiments").items
-        if archived_too or e.archived_at is None
-    ]  # fmt: skip
+    query = {"view": "all" if archived_too else "active"}
+    items = ask(open_workspace(workspace), ExperimentList, "experiments", query=query).items
     items.sort(key=lambda e: e.last_run_at or e.created_at, reverse=True)
     columns = [
         ("NAME", lambda e: e.name), ("RUNS", lambda e: e.run_count), ("LAST RUN", lambda e: when(e.last_run_at)),
@@ -110,16 +108,27 @@ def tag(name: str, tags: tuple[str, ...], remove: tuple[str, ...], workspace: st
 @experiment.command()
 @click.argument("name", type=Name("experiment"))
 @click.option("--force", is_flag=True, help="Its runs too, all of which must have ended.")
+@click.option("--preview", is_flag=True, help="Show what would go, and change nothing.")
+@click.option("--purge", is_flag=True, help="For good, at once, and not into the trash.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @workspace_option
-def delete(name: str, force: bool, yes: bool, workspace: str | None) -> None:
-    """Delete an experiment that has no runs, or with --force its runs too."""
+def delete(name: str, force: bool, preview: bool, purge: bool, yes: bool, workspace: str | None) -> None:
+    """Put an experiment that has no runs into the trash, or with --force its runs too."""
+    from modelyard.cli import trash
     from modelyard.wire.experiments import ExperimentInfo
 
     opened = open_workspace(workspace)
     info = ask(opened, ExperimentInfo, "experiments", name)
-    confirm(f"Delete experiment {info.name!r}" + (f" with {info.run_count} runs?" if force else "?"), yes)
+    if preview:
+        trash.print_preview(opened, [info.id])
+        return
+    what = f"experiment {info.name!r}" + (f" with {info.run_count} runs" if force else "")
+    confirm(f"Delete {what}{' for good' if purge else ''}?", yes)
     opened._client.request(
         "DELETE", opened._path("experiments", info.id), query={"force": True} if force else None
     )
+    if purge:
+        trash.purge(opened, [info.id])
+        return
     tell_deleted("experiment", info.name)
+    trash.tell_undo(info.id)

@@ -162,16 +162,27 @@ def download(name: str, directory: str, overwrite: bool, workspace: str | None) 
 
 @model.command()
 @click.argument("name", metavar="NAME:VERSION", type=Name("model"))
+@click.option("--preview", is_flag=True, help="Show what would go, and change nothing.")
+@click.option("--purge", is_flag=True, help="For good, at once, and not into the trash.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @workspace_option
-def delete(name: str, yes: bool, workspace: str | None) -> None:
-    """Delete a version of a model; refused while an endpoint serves it."""
+def delete(name: str, preview: bool, purge: bool, yes: bool, workspace: str | None) -> None:
+    """Put a version of a model into the trash; refused while an endpoint serves it."""
+    from modelyard.cli import trash
+
     check_version(name)
     opened = open_workspace(workspace)
     info = _info(opened, name)
-    confirm(f"Delete model {info.id}?", yes)
+    if preview:
+        trash.print_preview(opened, [info.id])
+        return
+    confirm(f"Delete model {info.id}{' for good' if purge else ''}?", yes)
     change(opened, "DELETE", None, None, "models", info.name, "versions", info.version)
+    if purge:
+        trash.purge(opened, [info.id])
+        return
     tell_deleted("model", info.id)
+    trash.tell_undo(info.id)
 
 
 @model.command()

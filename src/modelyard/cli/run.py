@@ -51,11 +51,12 @@ def info_of(workspace: Any, run_id: str) -> Any:
 @click.option("--property", "properties", multiple=True, metavar="KEY[=VALUE]")
 @click.option("--type", "type_", help="Run type, such as azureml.scriptrun.")
 @click.option("--all", "children_too", is_flag=True, help="Child runs too.")
+@click.option("--archived", is_flag=True, help="The archived ones instead.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
 @workspace_option
 def list_(
     experiment: str | None, status: tuple[str, ...], tags: tuple[str, ...], properties: tuple[str, ...],
-    type_: str | None, children_too: bool, limit: int, workspace: str | None,
+    type_: str | None, children_too: bool, archived: bool, limit: int, workspace: str | None,
 ) -> None:  # fmt: skip
     """List runs, newest first."""
     from modelyard.wire.runs import RunPage, RunStatus
@@ -67,6 +68,7 @@ def list_(
     query = {
         "experiment": experiment, "status": [known[s.lower()] for s in status], "tag": list(tags),
         "property": list(properties), "type": type_, "root_only": None if children_too else True,
+        "view": "archived" if archived else None,
     }  # fmt: skip
     opened = open_workspace(workspace)
     items: list[Any] = []
@@ -102,6 +104,7 @@ def print_run(info: Any) -> None:
             ("script", asked), ("target", spec.target if spec else ""), ("parent", info.parent_id),
             ("children", info.child_count or ""), ("user", info.user), ("node", info.node),
             ("created", when(info.created_at)), ("started", when(info.started_at)), ("ended", when(info.ended_at)),
+            ("archived", when(info.archived_at)),
             ("took", took(info)), ("exit code", info.exit_code), ("failing line", error.line if error else ""),
             ("error", (error.traceback or error.message).rstrip() if error else ""),
             ("warnings", "\n".join(info.warnings)), ("tags", info.tags),
@@ -159,17 +162,53 @@ def tag(
 
 @run.command()
 @click.argument("run_ids", nargs=-1, required=True, metavar="RUN_ID...", type=Name("run"))
+@click.option("--preview", is_flag=True, help="Show what would go, and change nothing.")
+@click.option("--purge", is_flag=True, help="For good, at once, and not into the trash.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @workspace_option
-def delete(run_ids: tuple[str, ...], yes: bool, workspace: str | None) -> None:
-    """Delete ended runs with their metrics, logs and files."""
+def delete(run_ids: tuple[str, ...], preview: bool, purge: bool, yes: bool, workspace: str | None) -> None:
+    """Put ended runs, with the runs below them, into the trash."""
+    from modelyard.cli import trash
+
     opened = open_workspace(workspace)
+    if preview:
+        trash.print_preview(opened, run_ids)
+        return
     for run_id in run_ids:
         info_of(opened, run_id)  # all of them are there before the first is gone
-    confirm(f"Delete {', '.join(run_ids)}?", yes)
+    confirm(f"Delete {', '.join(run_ids)}{' for good' if purge else ''}?", yes)
     for run_id in run_ids:
         change(opened, "DELETE", None, None, "runs", run_id)
+    if purge:
+        trash.purge(opened, run_ids)
+        return
     tell_deleted("run", *run_ids)
+    trash.tell_undo(*run_ids)
+
+
+@run.command()
+@click.argument("run_ids", nargs=-1, required=True, metavar="RUN_ID...", type=Name("run"))
+@workspace_option
+def archive(run_ids: tuple[str, ...], workspace: str | None) -> None:
+    """Put runs, with the runs below them, away: out of lists, with everything kept."""
+    _archive(run_ids, True, workspace)
+
+
+@run.command()
+@click.argument("run_ids", nargs=-1, required=True, metavar="RUN_ID...", type=Name("run"))
+@workspace_option
+def reactivate(run_ids: tuple[str, ...], workspace: str | None) -> None:
+    """Bring archived runs back."""
+    _archive(run_ids, False, workspace)
+
+
+def _archive(run_ids: tuple[str, ...], archived: bool, workspace: str | None) -> None:
+    from modelyard.wire.runs import RunInfo, RunUpdate
+
+    opened = open_workspace(workspace)
+    body = RunUpdate(archived=archived)
+    infos = [change(opened, "PATCH", RunInfo, body, "runs", run_id) for run_id in run_ids]
+    print_items(infos, _COLUMNS, lambda r: r, "No runs.")
 
 
 @run.command()

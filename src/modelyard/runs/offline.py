@@ -215,6 +215,15 @@ class _OfflineRun:
     def cancel(self) -> None:
         pass
 
+    def archive(self) -> None:
+        pass
+
+    def reactivate(self) -> None:
+        pass
+
+    def delete(self) -> None:
+        pass
+
     def flush(self, timeout_seconds: float = 300) -> None:
         pass
 

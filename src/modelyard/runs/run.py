@@ -412,6 +412,18 @@ class Run(metrics.MetricLog, RunFiles):
             return os.environ["AZUREML_ARM_PROJECT_NAME"]
         return self._info().experiment
 
+    def archive(self) -> None:
+        """Leave it and the runs below it out of lists; everything is kept."""
+        self._update(RunUpdate(archived=True))
+
+    def reactivate(self) -> None:
+        """Bring it back after `archive`."""
+        self._update(RunUpdate(archived=False))
+
+    def delete(self) -> None:
+        """Put it and the runs below it, which must be over, into the trash: `workspace.trash.restore(run.id)`."""
+        self._scope.client.request("DELETE", self._scope.run_path(self._id))
+
     def tag(self, key: str, value: Optional[str] = None) -> None:
         """Set a tag; the value is optional."""
         self.set_tags({key: value})

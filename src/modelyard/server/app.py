@@ -32,9 +32,13 @@ from modelyard.server.kernel.db import Database
 from modelyard.server.kernel.errors import ProblemError
 from modelyard.server.kernel.events import Hub
 from modelyard.server.kernel.figures import Traffic
-from modelyard.server.kernel.reconcile import Round
+from modelyard.server.kernel.reconcile import Round, forget_leases
 from modelyard.server.kernel.settings import Settings
 from modelyard.server.kernel.supervisor import Supervisor
+from modelyard.server.lifetime import api as lifetime_api
+from modelyard.server.lifetime.reconcile import LEASE_S as RECEIPTS_LEASE_S
+from modelyard.server.lifetime.reconcile import Receipts, Upkeep
+from modelyard.server.lifetime.service import LifetimeService
 from modelyard.server.migrations import migrate
 from modelyard.server.mlflow import api as mlflow_api
 from modelyard.server.models import api as models_api
@@ -88,6 +92,7 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
     registered = RegisteredModels(db, clock, models)
     runs = RunService(db, clock, hub, artifacts, environments, settings)
     endpoints = EndpointService(db, clock, hub, artifacts, models, environments, settings)
+    lifetime = LifetimeService(db, clock, hub, artifacts.garbage, models, runs)
 
     # Upward news without upward imports: the lower slice takes a callable.
     identity.run_is_within = runs.is_within
@@ -98,7 +103,7 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
     runs.plug_targets(compute.target)
     workspaces.blockers += [runs.active_in, endpoints.serving_in]
     workspaces.on_create.append(data.begin_workspace)
-    for slice_ in (endpoints, runs, models, environments, data, artifacts):
+    for slice_ in (lifetime, endpoints, runs, models, environments, data, artifacts):
         workspaces.on_delete.append(slice_.forget_workspace)
     compute.add_source(runs.source())
     compute.add_source(endpoints.source())
@@ -106,6 +111,13 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
     workspaces.ensure_default()
     supervisor.add("lost-runs", Round(db, clock, LostRuns(runs)), every_s=min(5.0, settings.lease_s / 3))
     supervisor.add("lost-services", Round(db, clock, LostServices()), every_s=5.0)
+    if db.is_sqlite:
+        forget_leases(db)
+        artifacts.garbage.resume()
+    receipts = Round(db, clock, Receipts(db, artifacts.garbage), lease_s=RECEIPTS_LEASE_S)
+    supervisor.add("receipts", receipts, every_s=30.0, wake=hub.subscribe("receipt"))
+    upkeep = Upkeep(clock, lifetime, settings.trash_days, workspaces.ids)
+    supervisor.add("upkeep", Round(db, clock, upkeep), every_s=60.0)
 
     routes: list[http.Route] = []
     for collected in (
@@ -118,6 +130,7 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
         registered_api.routes(registered),
         runs_api.routes(runs),
         endpoints_api.routes(endpoints),
+        lifetime_api.routes(lifetime),
         mlflow_api.routes(runs, identity),
     ):
         routes += collected.items

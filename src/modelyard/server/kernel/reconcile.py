@@ -25,6 +25,11 @@ leases = sa.Table(
 )
 
 
+def forget_leases(db: Database) -> None:
+    """Called by a process that is the only one of its yard: whoever had a lease is gone."""
+    db.write(lambda tx: tx.execute(sa.delete(leases)))
+
+
 class Reconciler(Protocol):
     """Brings one kind of thing from the state it is in to the state it should be in."""
 

@@ -26,6 +26,7 @@ class Settings:
     allowed_hosts: str = ""  # comma-separated names under which a proxy shows the yard
     lease_s: float = 30.0  # a run host is NotResponding after this long without a sign of life
     lost_after_s: float = 600.0  # and its run is Failed after this long
+    trash_days: float = 30.0  # after which the trash is emptied; 0: by hand only
     log_level: str = "info"
 
     @property
@@ -116,7 +117,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 # What a number must be at least; a lease of nought would end every run.
-_LEAST = {"port": 0, "slots": 0, "lease_s": 1.0, "lost_after_s": 1.0}
+_LEAST = {"port": 0, "slots": 0, "lease_s": 1.0, "lost_after_s": 1.0, "trash_days": 0.0}
 _KINDS = {int: "a whole number", float: "a number", str: "a text"}
 
 

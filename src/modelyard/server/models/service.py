@@ -13,7 +13,7 @@ from modelyard.server.kernel import events
 from modelyard.server.kernel.clock import Clock
 from modelyard.server.kernel.db import Database, Tx
 from modelyard.server.kernel.errors import Conflict, Invalid, NotFound
-from modelyard.server.models import registered_store, rules, store
+from modelyard.server.models import purge, registered_store, rules, store
 from modelyard.server.models.store import Search
 from modelyard.wire.artifacts import FileEntry
 from modelyard.wire.models import ModelInfo, ModelPage, ModelRegister, ModelUpdate
@@ -159,6 +159,10 @@ class ModelService:
                 return self.found(tx, workspace_id, name, version)  # raises
             if info.deleted_at is None:
                 raise Conflict("not_in_trash", f"Model {info.id} is not in the trash.")
+            if purge.is_condemned(tx, workspace_id, name, version):
+                raise Conflict(
+                    "deleted_for_good", f"Model {info.id} is being deleted for good and can't come back."
+                )
             store.set_deleted(tx, workspace_id, name, version, None, None)
             registered_store.register(tx, workspace_id, name, self._clock.now())
             self._publish(tx, "model.restored", workspace_id, info, actor)

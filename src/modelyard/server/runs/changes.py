@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from modelyard.server.kernel.db import Tx, driver
+from modelyard.server.kernel.db import Tx, driver, insert
 from modelyard.server.runs.tables import changes
 
 # Writers take turns, so nobody else can take the same number before this transaction ends.
@@ -14,20 +14,15 @@ _NEXT = "(SELECT coalesce(max(changed), 0) + 1 FROM run_changes)"
 
 
 def begin(tx: Tx, workspace_id: str, run_ids: Sequence[str]) -> None:
-    """Runs that are new."""
+    """Runs that are new, or that have the id of one that was deleted for good."""
     first = tx.execute(sa.text("SELECT " + _NEXT)).scalar_one()
     rows = [
         {"run_id": run_id, "workspace_id": workspace_id, "changed": first + position}
         for position, run_id in enumerate(run_ids)
     ]
-    tx.execute(sa.insert(changes), rows)
-
-
-def mark_all(tx: Tx, run_ids: sa.Select[tuple[str]]) -> None:
-    """The same for many, which a query names."""
-    tx.execute(
-        sa.update(changes).where(changes.c.run_id.in_(run_ids)).values(changed=sa.literal_column(_NEXT))
-    )
+    statement = insert(tx, changes)
+    new = {c: statement.excluded[c] for c in ("workspace_id", "changed")}
+    tx.execute(statement.on_conflict_do_update(index_elements=["run_id"], set_=new), rows)
 
 
 def mark(tx: Tx, run_ids: Sequence[str]) -> None:
@@ -41,3 +36,10 @@ def mark(tx: Tx, run_ids: Sequence[str]) -> None:
             f"UPDATE run_changes SET changed = {_NEXT} WHERE run_id = {sign}",  # noqa: S608  # constants
             [(run_id,) for run_id in run_ids],
         )
+
+
+def mark_all(tx: Tx, run_ids: sa.Select[tuple[str]]) -> None:
+    """As `mark`, for many runs that a query names."""
+    tx.execute(
+        sa.update(changes).where(changes.c.run_id.in_(run_ids)).values(changed=sa.literal_column(_NEXT))
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from modelyard.server.kernel import events
 from modelyard.server.kernel.clock import Clock
@@ -87,6 +87,9 @@ class WorkspaceService:
             return info
 
         return self._db.write(write)
+
+    def ids(self) -> Sequence[str]:
+        return [info.id for info in self.list()]
 
     def list(self) -> list[WorkspaceInfo]:
         with self._db.read() as tx:

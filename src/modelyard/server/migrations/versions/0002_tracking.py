@@ -18,6 +18,7 @@ def upgrade() -> None:
     _uploads()
     _mlflow()
     _garbage()
+    _receipts()
 
 
 def _runs() -> None:
@@ -181,4 +182,29 @@ def _garbage() -> None:
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+    )
+
+
+def _receipts() -> None:
+    op.create_table(
+        "receipts",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("workspace_id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("requested_at", sa.Float(), nullable=False),
+        sa.Column("finished_at", sa.Float(), nullable=True),
+        sa.Column("grace_s", sa.Float(), nullable=False),
+        sa.Column("figures", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("receipts_listed", "receipts", ["workspace_id", "requested_at"])
+    op.create_table(
+        "receipt_parts",
+        sa.Column("receipt_id", sa.String(), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("items", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["receipt_id"], ["receipts.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("receipt_id", "number"),
     )

@@ -1,0 +1,1 @@
+"""How long things stay: the trash as a whole, deletion for good, garbage collection, receipts, retention."""

@@ -1,0 +1,127 @@
+"""Runs and experiments that are deleted for good, under the receipt that counts them.
+
+First everything is marked, in one transaction: from then on nothing comes back. Then it is removed some at a time, so that
+other writers get their turn; whoever is killed in between goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from modelyard.server.kernel.db import Tx
+from modelyard.server.runs import experiments_store, lifecycle, metrics_store, store
+from modelyard.server.runs.tables import experiments, files, runs
+from modelyard.wire.runs import RunStatus
+
+_MANY = 500
+
+
+@dataclass(frozen=True)
+class Trashed:
+    """What a person has put into the trash."""
+
+    id: str
+    name: str
+    deleted_at: float
+    runs: int
+
+
+@dataclass(frozen=True)
+class Going:
+    """A run that goes, with what it holds: (path, hash, size) of each file, and its snapshot."""
+
+    id: str
+    experiment: str
+    snapshot_id: str | None
+    is_child: bool = False
+    files: list[tuple[str, str, int]] = field(default_factory=list)
+
+
+def trashed_runs(tx: Tx, workspace_id: str) -> list[Trashed]:
+    together = runs.alias()
+    count = (
+        sa.select(sa.func.count())
+        .where(together.c.deleted_with == runs.c.id)
+        .correlate(runs)
+        .scalar_subquery()
+    )
+    query = sa.select(runs.c.id, runs.c.display_name, runs.c.deleted_at, count)
+    mine = query.where(
+        runs.c.deleted_with.is_not(None),
+        runs.c.workspace_id == workspace_id,
+        runs.c.deleted_with == runs.c.id,
+    )
+    return [Trashed(*row) for row in tx.execute(mine)]
+
+
+def trashed_experiments(tx: Tx, workspace_id: str) -> list[Trashed]:
+    query = sa.select(
+        experiments.c.id, experiments.c.name, experiments.c.deleted_at, experiments.c.run_count
+    ).where(experiments.c.workspace_id == workspace_id, experiments.c.deleted_with == experiments.c.id)
+    return [Trashed(*row) for row in tx.execute(query)]
+
+
+def condemn_run(tx: Tx, row: store.Row, receipt: str) -> None:
+    """With all runs below it, however they came into the trash."""
+    ids = [row.id, *store.descendant_ids(tx, row.id)]
+    for start in range(0, len(ids), _MANY):
+        some = ids[start : start + _MANY]
+        tx.execute(sa.update(runs).where(runs.c.id.in_(some)).values(deleted_with=receipt))
+
+
+def condemn_experiment(tx: Tx, row: experiments_store.Row, receipt: str) -> None:
+    """With all its runs."""
+    tx.execute(sa.update(runs).where(runs.c.experiment_id == row.id).values(deleted_with=receipt))
+    experiments_store.change(tx, row.id, deleted_with=receipt)
+
+
+def ids_to_go(tx: Tx, row: store.Row | None, experiment_id: str = "") -> list[str]:
+    """The runs that go with a run, or with an experiment."""
+    if row is not None:
+        return [row.id, *store.descendant_ids(tx, row.id)]
+    return list(tx.execute(sa.select(runs.c.id).where(runs.c.experiment_id == experiment_id)).scalars())
+
+
+def contents(tx: Tx, run_ids: Sequence[str]) -> list[Going]:
+    found: dict[str, Going] = {}
+    for start in range(0, len(run_ids), _MANY):
+        some = list(run_ids[start : start + _MANY])
+        query = sa.select(runs.c.id, experiments.c.name, runs.c.snapshot_id, runs.c.parent_id)
+        of = query.join(experiments, experiments.c.id == runs.c.experiment_id).where(runs.c.id.in_(some))
+        for run_id, experiment, snapshot_id, parent_id in tx.execute(of):
+            found[run_id] = Going(run_id, experiment, snapshot_id, parent_id is not None)
+        listed = sa.select(files.c.run_id, files.c.path, files.c.hash, files.c.size)
+        for run_id, *file in tx.execute(listed.where(files.c.run_id.in_(some))):
+            found[run_id].files.append(tuple(file))
+    return list(found.values())
+
+
+def remove_some(tx: Tx, receipt: str, limit: int) -> list[Going]:
+    """Remove up to `limit` of the runs that go under this receipt; none: there are no more."""
+    query = sa.select(runs.c.id).where(runs.c.deleted_with == receipt).limit(limit)
+    ids = list(tx.execute(query).scalars())
+    gone = contents(tx, ids)
+    metrics_store.forget_runs(tx, ids)
+    store.remove(tx, ids)
+    return gone
+
+
+def remove_experiments(tx: Tx, receipt: str) -> list[Any]:
+    """(id, name) of those that went; their runs have gone before."""
+    going = [tuple(r) for r in tx.execute(_experiments_under(receipt))]
+    experiments_store.remove(tx, [row[0] for row in going])
+    return going
+
+
+def _experiments_under(receipt: str) -> sa.Select[Any]:
+    return sa.select(experiments.c.id, experiments.c.name).where(experiments.c.deleted_with == receipt)
+
+
+def unfinished(tx: Tx, run_ids: Iterable[str]) -> list[str]:
+    """Those that are not over."""
+    rows = store.by_ids(tx, list(run_ids))
+    return [row.id for row in rows if RunStatus(row.status) not in lifecycle.FINAL]
