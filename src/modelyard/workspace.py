@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import urllib.parse
 from typing import Any, Dict, List, Mapping, Optional
 
 from modelyard import errors
@@ -303,9 +304,19 @@ class Workspace(CloudWorkspace):
         )
 
     def get_mlflow_tracking_uri(self, _with_auth: bool = False) -> str:
-        raise errors.NotYetAvailable(
-            "MLflow tracking is not there yet. Log with run = Run.get_context(); run.log(name, value)."
-        )
+        """Where MLflow's clients find this workspace: `mlflow.set_tracking_uri(ws.get_mlflow_tracking_uri())`.
+
+        The clients of this process get the token too, as MLFLOW_TRACKING_TOKEN, unless that is set. They send it to every
+        MLflow server they speak to: in a process that speaks to others, ask with `_with_auth=True`. Then nothing is set,
+        and the address itself holds the token.
+        """
+        client = self._client
+        address = "{}/mlflow/{}".format(client.url, urllib.parse.quote(self._name, safe=""))
+        if _with_auth:
+            scheme, _, rest = address.partition("://")
+            return "{}://token:{}@{}".format(scheme, urllib.parse.quote(client.token, safe=""), rest)
+        os.environ.setdefault("MLFLOW_TRACKING_TOKEN", client.token)
+        return address
 
     def get_default_compute_target(self, type: str) -> Any:
         """`local`: there are no clusters here yet."""

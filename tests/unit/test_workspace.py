@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -116,3 +117,23 @@ def test_a_yard_that_can_not_be_started_says_why(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(_local_yard.sys, "executable", str(broken))
     with pytest.raises(errors.YardUnavailable, match=r"pip install modelyard"):
         Workspace.from_config()
+
+
+def test_mlflows_clients_of_this_process_find_the_workspace_and_the_token(
+    monkeypatch: pytest.MonkeyPatch, server: Any
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "")
+    monkeypatch.delenv("MLFLOW_TRACKING_TOKEN")
+    workspace = Workspace.create("mine", subscription_id="s", resource_group="g", location="l")
+    assert workspace.get_mlflow_tracking_uri() == f"{server.url}/mlflow/mine"
+    assert os.environ["MLFLOW_TRACKING_TOKEN"] == server.owner_token
+
+
+def test_an_address_with_the_token_leaves_the_environment_alone(
+    monkeypatch: pytest.MonkeyPatch, server: Any
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "of another server")
+    address = Workspace.from_config().get_mlflow_tracking_uri(_with_auth=True)
+    assert address == server.url.replace("://", f"://token:{server.owner_token}@") + "/mlflow/default"
+    Workspace.from_config().get_mlflow_tracking_uri()
+    assert os.environ["MLFLOW_TRACKING_TOKEN"] == "of another server"

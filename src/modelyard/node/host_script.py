@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +77,11 @@ def variables(
     merged.update(assignment.spec.variables)
     merged["PYTHONPATH"] = os.pathsep.join(p for p in (prepared.sdk, merged.get("PYTHONPATH", "")) if p)
     code = str(directory.code)
+    chosen = {**prepared.variables, **assignment.spec.variables}
+    if (
+        "MLFLOW_TRACKING_URI" not in chosen
+    ):  # else the script's MLflow is somebody else's, who gets no token of ours
+        merged.update(_mlflow_variables(assignment, url))
     merged.update(
         {
             "AZUREML_ARM_SUBSCRIPTION": "",
@@ -95,6 +101,16 @@ def variables(
         }
     )
     return {k: v for k, v in merged.items() if "\0" not in v and k and "=" not in k}
+
+
+def _mlflow_variables(assignment: RunAssignment, url: str) -> dict[str, str]:
+    """By which `mlflow.start_run()` in the script goes on with this run."""
+    return {
+        "MLFLOW_TRACKING_URI": f"{url}/mlflow/{urllib.parse.quote(assignment.workspace, safe='')}",
+        "MLFLOW_TRACKING_TOKEN": assignment.token,
+        "MLFLOW_RUN_ID": assignment.run_id,
+        "MLFLOW_EXPERIMENT_ID": assignment.experiment_id,
+    }
 
 
 def _command(assignment: RunAssignment, prepared: Prepared, code: Path, path: str) -> list[str]:

@@ -344,6 +344,29 @@ def test_the_script_sees_v1s_variables_and_not_the_yards_home(make_run, small_ya
     assert "MODELYARD_HOME" not in seen
 
 
+def test_mlflow_in_the_script_goes_on_with_the_run(make_run, small_yard):
+    run = make_run({"train.py": "import os, json; print(json.dumps(dict(os.environ)))"})
+    run.start(MLFLOW_TRACKING_URI="http://shell-of-the-agent").wait(20)
+    seen = {k: v for k, v in json.loads(small_yard.log()).items() if k.startswith("MLFLOW_")}
+    assert seen["MLFLOW_TRACKING_URI"].endswith("/mlflow/default")
+    assert "shell" not in seen["MLFLOW_TRACKING_URI"]
+    assert seen["MLFLOW_TRACKING_TOKEN"] == "token"
+    assert seen["MLFLOW_RUN_ID"] == run.directory.run_id
+    assert "MLFLOW_EXPERIMENT_ID" in seen
+
+
+def test_a_script_with_an_mlflow_server_of_its_own_gets_no_token_of_ours(make_run, small_yard):
+    run = make_run(
+        {"train.py": "import os, json; print(json.dumps(dict(os.environ)))"},
+        variables={"MLFLOW_TRACKING_URI": "http://elsewhere"},
+    )
+    run.start().wait(20)
+    seen = json.loads(small_yard.log())
+    assert seen["MLFLOW_TRACKING_URI"] == "http://elsewhere"
+    assert "MLFLOW_TRACKING_TOKEN" not in seen
+    assert "MLFLOW_RUN_ID" not in seen
+
+
 def test_a_line_is_in_the_yard_soon_after_it_was_printed(make_run, small_yard, until):
     run = make_run({"train.py": "import time\nprint(time.time())\ntime.sleep(600)"})
     host = run.start()

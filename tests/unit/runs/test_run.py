@@ -346,7 +346,6 @@ def test_what_is_not_there_yet_names_what_works(run: Run, workspace: Workspace) 
     for call in (
         lambda: run.get_secret("x"),
         workspace.get_default_datastore().as_mount,
-        workspace.get_mlflow_tracking_uri,
     ):
         with pytest.raises(NotImplementedError) as caught:
             call()
