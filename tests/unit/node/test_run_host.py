@@ -348,7 +348,7 @@ def test_mlflow_in_the_script_goes_on_with_the_run(make_run, small_yard):
     run = make_run({"train.py": "import os, json; print(json.dumps(dict(os.environ)))"})
     run.start(MLFLOW_TRACKING_URI="http://shell-of-the-agent").wait(20)
     seen = {k: v for k, v in json.loads(small_yard.log()).items() if k.startswith("MLFLOW_")}
-    assert seen["MLFLOW_TRACKING_URI"].endswith("/mlflow/default")
+    assert seen["MLFLOW_TRACKING_URI"].endswith("/mlflow/ws")
     assert "shell" not in seen["MLFLOW_TRACKING_URI"]
     assert seen["MLFLOW_TRACKING_TOKEN"] == "token"
     assert seen["MLFLOW_RUN_ID"] == run.directory.run_id
