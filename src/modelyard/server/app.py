@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from modelyard.server.artifacts import api as artifacts_api
 from modelyard.server.artifacts.service import ArtifactService
+from modelyard.server.artifacts.uploads import Uploads
 from modelyard.server.compute import api as compute_api
 from modelyard.server.compute.service import ComputeService
 from modelyard.server.data import api as data_api
@@ -131,7 +132,7 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
         runs_api.routes(runs),
         endpoints_api.routes(endpoints),
         lifetime_api.routes(lifetime),
-        mlflow_api.routes(runs, identity),
+        mlflow_api.routes(runs, identity, models, registered, artifacts, Uploads(db, clock, artifacts)),
     ):
         routes += collected.items
     routes += system.routes(

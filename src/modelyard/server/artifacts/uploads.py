@@ -27,6 +27,7 @@ class Uploads:
         self._db = db
         self._clock = clock
         self._artifacts = artifacts
+        uploads_store.hold(artifacts.garbage.holders)
 
     def begin(self, workspace_id: str, target: str) -> str:
         """The id of a new upload; `target` says what it is for."""

@@ -6,25 +6,42 @@ from typing import Any
 
 from starlette.responses import Response
 
+from modelyard.server.artifacts.service import ArtifactService
+from modelyard.server.artifacts.uploads import Uploads
 from modelyard.server.kernel.auth import Identity, Permission
 from modelyard.server.kernel.http import Call, Routes
-from modelyard.server.mlflow import errors, experiments, metrics, protocol, run_search, runs
+from modelyard.server.mlflow import artifacts as artifact_routes
+from modelyard.server.mlflow import errors, experiments, metrics, protocol, registry, run_search, runs
 from modelyard.server.mlflow.access import RunAccess
+from modelyard.server.mlflow.artifact_files import ArtifactFiles
 from modelyard.server.mlflow.protocol import UNDER, route
+from modelyard.server.mlflow.sources import Sources
+from modelyard.server.models.registered import RegisteredModels
+from modelyard.server.models.service import ModelService
 from modelyard.server.runs.service import RunService
 
 # The version of MLflow whose protocol this is; clients ask before they use what is newer.
 MLFLOW_VERSION = "3.17.2"
 
 
-def routes(run_service: RunService, identity: Identity) -> Routes:
+def routes(
+    run_service: RunService,
+    identity: Identity,
+    models: ModelService,
+    registered: RegisteredModels,
+    artifacts: ArtifactService,
+    uploads: Uploads,
+) -> Routes:
     r = Routes("mlflow", protocol.DIALECT)
     access = RunAccess(run_service, identity)
+    files = ArtifactFiles(artifacts, access, models)
     metrics.add_logging(r, access)
     runs.add(r, access)
     run_search.add(r, access)
     metrics.add_histories(r, access)
     experiments.add(r, run_service.experiments)
+    artifact_routes.add(r, files, uploads)
+    registry.add(r, registered, models, Sources(files, registered, models))
     _add_server(r)
     return r
 
@@ -47,7 +64,7 @@ def _add_server(r: Routes) -> None:
             "store_type": "SqlStore",
             "workspaces_enabled": False,
             "trace_archival_enabled": False,
-            "multipart_uploads_enabled": False,
+            "multipart_uploads_enabled": True,
             "multipart_downloads_enabled": False,
             "presigned_upload_run_id_supported": False,
             "presigned_upload_model_id_supported": False,

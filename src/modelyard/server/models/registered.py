@@ -77,8 +77,9 @@ class RegisteredModels:
 
         def write(tx: Tx) -> RegisteredModel:
             _found(tx, workspace_id, name)
-            values = {} if body.description is None else {"description": body.description}
-            registered_store.change(tx, workspace_id, name, updated_at=self._clock.now(), **values)
+            if body.description is not None:
+                now = self._clock.now()
+                registered_store.change(tx, workspace_id, name, updated_at=now, description=body.description)
             registered_store.set_tags(tx, workspace_id, name, body.set_tags)
             registered_store.remove_tags(tx, workspace_id, name, body.remove_tags)
             if body.name is not None and body.name != name:

@@ -118,8 +118,11 @@ class ModelService:
                     before.framework_version if body.framework_version is None else body.framework_version
                 ),
                 stage=before.stage if body.stage is None else rules.stage(body.stage),
-                updated_at=now,
             )
+            if dataclasses.replace(after, tags=before.tags, properties=before.properties) != before:
+                after = dataclasses.replace(
+                    after, updated_at=now
+                )  # labels alone do not count, as MLflow has it
             if body.archive_existing:
                 rules.check_archives(after.stage)
                 store.archive_stage(tx, workspace_id, after.stage, after, now)

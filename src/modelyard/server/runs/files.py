@@ -66,11 +66,35 @@ class RunFiles:
 
     def every(self, workspace_id: str, run_id: str) -> list[FileInfo]:
         """Files, and the logs that still grow, by path."""
+        return self.below(workspace_id, run_id, "")
+
+    def below(self, workspace_id: str, run_id: str, directory: str) -> list[FileInfo]:
+        """The same below a directory; all for an empty one."""
+        start = f"{directory}/" if directory else ""
         with self._db.read() as tx:
             self._check(tx, workspace_id, run_id)
-            found = [FileInfo(r.path, r.size, r.created_at, r.hash) for r in files.below(tx, run_id, "")]
-            live = [FileInfo(r.name, r.size, r.created_at, live=True) for r in files_store.logs(tx, run_id)]
-        return sorted([*found, *live], key=lambda f: f.path)
+            found = [
+                FileInfo(r.path, r.size, r.created_at, r.hash) for r in files.below(tx, run_id, directory)
+            ]
+            logs = [r for r in files_store.logs(tx, run_id) if r.name.startswith(start)]
+        return sorted(
+            [*found, *(FileInfo(r.name, r.size, r.created_at, live=True) for r in logs)], key=lambda f: f.path
+        )
+
+    def remove(self, workspace_id: str, run_id: str, path: str, actor: str = "") -> None:
+        """Delete the file at `path`, or all files below that directory. What is not there is fine."""
+
+        def write(tx: Tx) -> None:
+            self._check(tx, workspace_id, run_id)
+            gone = [row.path for row in files.at(tx, run_id, path)]
+            files.remove(tx, run_id, gone)
+            if gone:
+                events.publish(
+                    tx, at=self._clock.now(), workspace_id=workspace_id, kind="run.files_removed", subject=run_id,
+                    actor=actor, count=len(gone), first=gone[0],
+                )  # fmt: skip
+
+        self._db.write(write)
 
     def response(self, workspace_id: str, run_id: str, path: str, request: Request) -> Response:
         """A file or a range of it; of a log that still grows, what is there by now. Raises NotFound, Invalid."""
