@@ -81,6 +81,7 @@ def docs_files() -> dict[str, str]:
         "docs/reference/sdk.md": _sdk_page(),
         "docs/reference/rest.md": _rest_page(),
         "docs/reference/settings.md": _settings_page(),
+        "docs/reference/sql.md": _sql_page(),
     }
 
 
@@ -222,6 +223,8 @@ SETTINGS = {
     "lease_s": "Seconds without a sign of life after which a run is NotResponding.",
     "lost_after_s": "Seconds without a sign of life after which a run is Failed.",
     "trash_days": "Days after which what was deleted goes for good. 0: only when the trash is emptied by hand.",
+    "sql_time_s": "Seconds that one query in SQL may take.",
+    "sql_memory_mib": "MiB of memory that one query in SQL may use.",
     "log_level": "debug, info, warning or error.",
 }
 
@@ -243,6 +246,21 @@ def _settings_page() -> str:
         "| setting | variable | default | meaning |\n|---|---|---|---|\n"
     )
     return NOTE + text + "\n".join(rows) + "\n"
+
+
+def _sql_page() -> str:
+    from modelyard.server.sql.catalog import VIEWS
+
+    text = (
+        "What `modelyard sql`, `ws.sql(…)` and `POST …/sql` may ask; see [how to](../how-to/sql.md). Times are UTC. What lies "
+        "in the trash is in none of them. `MAP` and `JSON` are read as `tags['team']` and `error->>'message'`.\n"
+    )
+    parts = ["# Views of SQL\n", text]
+    for view in VIEWS:
+        rows = [f"| `{c.name}` | {c.type} | {c.meaning} |" for c in view.columns]
+        parts.append(f"## {view.name}\n\n{view.meaning}\n")
+        parts.append("\n".join(["| column | type | meaning |", "|---|---|---|", *rows]) + "\n")
+    return NOTE + "\n".join(parts)
 
 
 if __name__ == "__main__":

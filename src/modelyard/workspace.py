@@ -322,6 +322,16 @@ class Workspace(CloudWorkspace):
         """`local`: there are no clusters here yet."""
         return self.compute_targets["local"]
 
+    def sql(self, query: str, **params: Any) -> Any:
+        """What a SELECT over the workspace's runs, metrics, models … finds, as a `SqlResult`.
+
+        `ws.sql("SELECT run_id, last FROM metrics WHERE name = $name", name="loss").to_pandas()`; the views and their
+        columns are in docs/reference/sql.md. Raises UserErrorException for what is no such query.
+        """
+        from modelyard.sql import run  # as in get_run
+
+        return run(self._client, self._path("sql"), query, params)
+
     @property
     def experiments(self) -> Mapping[str, Any]:
         from modelyard.experiment import Experiment  # as in get_run

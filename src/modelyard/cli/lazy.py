@@ -68,12 +68,14 @@ def _set_home(_ctx: click.Context, _param: click.Parameter, value: str | None) -
 class YardCommand(click.Command):
     """A command with `--output`, `--home` and `--debug`, like all of them."""
 
+    outputs: Sequence[str] = ("table", "json")
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params += [
             click.Option(
                 ["-o", "--output"],
-                type=click.Choice(["table", "json"]),
+                type=click.Choice(self.outputs),
                 default="table",
                 expose_value=False,
                 callback=_set_output,

@@ -26,6 +26,7 @@ COMMANDS = {
     "run": ("modelyard.cli.run:run", "Runs: submit a script, follow it, read what it left."),
     "tensorboard": ("modelyard.cli.tensorboard:tensorboard", "TensorBoard over runs, live ones too."),
     "sync": ("modelyard.cli.sync:sync", "Send runs that were kept offline."),
+    "sql": ("modelyard.cli.sql:sql", "Ask everything that a workspace keeps in SQL."),
     "environment": ("modelyard.cli.environment:environment", "Environments and their builds."),
     "compute": ("modelyard.cli.compute:compute", "Compute targets."),
     "datastore": ("modelyard.cli.datastore:datastore", "Datastores: files of a workspace, by path."),

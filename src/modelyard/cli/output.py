@@ -36,19 +36,23 @@ def print_items(
     if not items:
         click.echo(none, err=True)
         return
-    rows = [[plain(get(item)) for _, get in columns] for item in items]
+    print_table([title for title, _ in columns], [[plain(get(item)) for _, get in columns] for item in items])
+
+
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Texts below their titles, in colour on a terminal."""
     if not sys.stdout.isatty():
-        _print_plain([title for title, _ in columns], rows)
+        _print_plain(titles, rows)
         return
     from rich.console import Console  # 40 ms: only where a table is shown to somebody
     from rich.table import Table
     from rich.text import Text
 
     # A terminal is narrow: columns without a word in them go, and the first one, which people copy, is never broken.
-    filled = [i for i in range(len(columns)) if i == 0 or any(row[i] for row in rows)]
+    filled = [i for i in range(len(titles)) if i == 0 or any(row[i] for row in rows)]
     table = Table(box=None, header_style="bold", pad_edge=False)
     for i in filled:
-        table.add_column(columns[i][0], overflow="fold", no_wrap=i == 0, min_width=_width(rows, i))
+        table.add_column(titles[i], overflow="fold", no_wrap=i == 0, min_width=_width(rows, i))
     for row in rows:
         table.add_row(*(Text(row[i], _style(row[i])) for i in filled))
     Console(highlight=False).print(table)
@@ -75,7 +79,7 @@ def print_record(record: Sequence[tuple[str, Any]], as_json: Any) -> None:
                 click.echo(" " * (width + 2) + line)
 
 
-def _print_plain(titles: list[str], rows: list[list[str]]) -> None:
+def _print_plain(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Aligned columns without colours or wrapping, for pipes."""
     widths = [max(len(r[i]) for r in [titles, *rows]) for i in range(len(titles))]
     for row in [titles, *rows]:

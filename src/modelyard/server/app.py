@@ -49,6 +49,8 @@ from modelyard.server.models.service import ModelService
 from modelyard.server.runs import api as runs_api
 from modelyard.server.runs.reconcile import LostRuns
 from modelyard.server.runs.service import RunService
+from modelyard.server.sql import api as sql_api
+from modelyard.server.sql.service import SqlService
 from modelyard.server.workspaces import api as workspaces_api
 from modelyard.server.workspaces.service import WorkspaceService
 from modelyard.version import VERSION
@@ -133,6 +135,8 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
         endpoints_api.routes(endpoints),
         lifetime_api.routes(lifetime),
         mlflow_api.routes(runs, identity, models, registered, artifacts, Uploads(db, clock, artifacts)),
+        mlflow_api.routes(runs, identity),
+        sql_api.routes(SqlService(db, settings)),
     ):
         routes += collected.items
     routes += system.routes(

@@ -63,6 +63,7 @@ class Permission(Enum):
     RUN_CREATE = "run.create"  # a run may only create its own children; the service checks that
     RUN_READ = "run.read"  # a run: itself and its descendants
     RUN_WRITE = "run.write"  # the same
+    QUERY = "query"  # ask anything of the whole workspace at once
     CONTRIBUTE = "contribute"  # change anything else in the workspace
     NODE = "node"  # what only nodes do
     ADMIN = "admin"  # the yard itself: workspaces, settings

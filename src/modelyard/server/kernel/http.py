@@ -72,7 +72,7 @@ class Route:
     body: type | None
     query: type | None
     returns: type | None
-    raw: str  # media type of a body that is not JSON, empty for JSON
+    raw: str  # media type of a body that is not JSON (several with ", " between), empty for JSON
     raw_body: str  # media type of a streamed request body, empty for JSON or none
     dialect: Dialect
     often: bool  # called so often that finding it among all routes would be felt

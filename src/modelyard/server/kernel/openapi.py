@@ -43,11 +43,9 @@ def document(routes: list[Route], version: str) -> dict[str, Any]:
 def _operation(route: Route, schema_of: dict[type, Any]) -> dict[str, Any]:
     doc = inspect.getdoc(route.handler) or ""
     first, _, rest = doc.partition("\n")
-    content = {
-        route.raw or "application/json": {
-            "schema": {} if route.raw else schema_of.get(route.returns or type(None), {})
-        }
-    }
+    content: dict[str, Any] = {kind: {"schema": {}} for kind in route.raw.split(", ")}
+    if not route.raw:
+        content = {"application/json": {"schema": schema_of.get(route.returns or type(None), {})}}
     success = (
         {"description": "Done.", "content": content}
         if route.raw or route.returns

@@ -27,6 +27,8 @@ class Settings:
     lease_s: float = 30.0  # a run host is NotResponding after this long without a sign of life
     lost_after_s: float = 600.0  # and its run is Failed after this long
     trash_days: float = 30.0  # after which the trash is emptied; 0: by hand only
+    sql_time_s: float = 60.0  # what one query in SQL may take
+    sql_memory_mib: int = 1024
     log_level: str = "info"
 
     @property
@@ -117,7 +119,15 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 # What a number must be at least; a lease of nought would end every run.
-_LEAST = {"port": 0, "slots": 0, "lease_s": 1.0, "lost_after_s": 1.0, "trash_days": 0.0}
+_LEAST = {
+    "port": 0,
+    "slots": 0,
+    "lease_s": 1.0,
+    "lost_after_s": 1.0,
+    "trash_days": 0.0,
+    "sql_time_s": 1.0,
+    "sql_memory_mib": 64,
+}
 _KINDS = {int: "a whole number", float: "a number", str: "a text"}
 
 

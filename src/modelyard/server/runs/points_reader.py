@@ -1,0 +1,106 @@
+"""Makes rows of points out of what is kept of series, for queries in SQL: hot rows and blocks, a piece at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import arro3.core as arrow
+import numpy as np
+import numpy.typing as npt
+
+from modelyard.server.kernel.queries import Refused, Scan
+
+MOST_POINTS = 50_000_000  # of one query: a minute's work
+_SERIES = 500  # looked up together
+_TOGETHER = 100_000  # points of one batch, where there are as many
+
+_OF_A_SERIES = {
+    "experiment": arrow.DataType.string(),
+    "run_id": arrow.DataType.string(),
+    "name": arrow.DataType.string(),
+    "system": arrow.DataType.bool(),
+}
+_POINT = ("series_id", "seq", "step", "time_ms", "value")
+_BLOCK = ("series_id", "seq", "count", "codec", "steps", "times_ms", "values")
+
+Whole = npt.NDArray[np.int64]
+Batch = dict[str, Any]
+
+
+def read(scan: Scan) -> Iterator[Batch]:
+    """Batches of points. Raises Refused for more than MOST_POINTS."""
+    series = [row for rows in scan.rows(["id", "count", *_OF_A_SERIES]) for row in rows]
+    total = sum(row[1] for row in series)
+    if total > MOST_POINTS:
+        raise Refused(
+            "query_too_large",
+            f"The query reads {total:,} points of {len(series):,} metrics; one query reads at most {MOST_POINTS:,}. Narrow "
+            "it with a condition on points.run_id, points.name or points.experiment, by = or IN and plain values.",
+        )
+    for start in range(0, len(series), _SERIES):
+        some = series[start : start + _SERIES]
+        place = {row[0]: position for position, row in enumerate(some)}
+        shared = {
+            name: arrow.Array([bool(row[column]) if name == "system" else row[column] for row in some], kind)
+            for column, (name, kind) in enumerate(_OF_A_SERIES.items(), start=2)
+            if name in scan.wanted
+        }
+        for owners, batch in (*_hot(scan, place), *_folded(scan, place)):
+            index = arrow.Array.from_numpy(owners)
+            yield {**batch, **{name: values.take(index) for name, values in shared.items()}}
+
+
+def _hot(scan: Scan, place: Mapping[int, int]) -> Iterator[tuple[npt.NDArray[np.uint32], Batch]]:
+    for rows in scan.more("points", _POINT, "series_id", list(place)):
+        ids, positions, steps, times_ms, values = zip(*rows, strict=True)
+        yield (
+            np.array([place[i] for i in ids], dtype=np.uint32),
+            {
+                "position": positions,
+                "step": steps,
+                "time": [t / 1000 for t in times_ms],
+                "value": [math.nan if v is None else v for v in values],
+            },
+        )
+
+
+def _folded(scan: Scan, place: Mapping[int, int]) -> Iterator[tuple[npt.NDArray[np.uint32], Batch]]:
+    waiting: list[Any] = []
+    size = 0
+    for rows in scan.more("blocks", _BLOCK, "series_id", list(place)):
+        for series_id, seq, count, _codec, steps, times_ms, values in rows:
+            waiting.append(
+                (
+                    place[series_id],
+                    np.arange(seq, seq + count),
+                    [None] * count if steps is None else np.frombuffer(steps, "<i8"),
+                    np.frombuffer(times_ms, "<i8"),
+                    np.frombuffer(values, "<f8"),
+                )
+            )
+            size += count
+            if size >= _TOGETHER:
+                yield _joined(waiting)
+                waiting, size = [], 0
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(blocks: Sequence[Any]) -> tuple[npt.NDArray[np.uint32], Batch]:
+    places, positions, steps, times_ms, values = zip(*blocks, strict=True)
+    owners = np.repeat(np.array(places, dtype=np.uint32), [len(v) for v in values])
+    whole = all(isinstance(s, np.ndarray) for s in steps)
+    return owners, {
+        "position": arrow.Array.from_numpy(np.concatenate(positions)),
+        "step": arrow.Array.from_numpy(np.concatenate(steps))
+        if whole
+        else [n for s in steps for n in _plain(s)],
+        "time": arrow.Array.from_numpy(np.concatenate(times_ms) / 1000),
+        "value": arrow.Array.from_numpy(np.concatenate(values)),
+    }
+
+
+def _plain(steps: Sequence[int | None] | Whole) -> Sequence[int | None]:
+    return steps.tolist() if isinstance(steps, np.ndarray) else steps

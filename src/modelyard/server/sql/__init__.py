@@ -1,0 +1,1 @@
+"""SQL over everything that a workspace keeps."""
