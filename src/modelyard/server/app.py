@@ -135,7 +135,6 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
         endpoints_api.routes(endpoints),
         lifetime_api.routes(lifetime),
         mlflow_api.routes(runs, identity, models, registered, artifacts, Uploads(db, clock, artifacts)),
-        mlflow_api.routes(runs, identity),
         sql_api.routes(SqlService(db, settings)),
     ):
         routes += collected.items
