@@ -29,6 +29,7 @@ from modelyard.server.kernel.events import Hub
 from modelyard.server.kernel.reconcile import Round
 from modelyard.server.kernel.settings import Settings
 from modelyard.server.runs import api as runs_api
+from modelyard.server.runs.folding import FoldMetrics
 from modelyard.server.runs.reconcile import LostRuns
 from modelyard.server.runs.service import RunService
 from modelyard.server.workspaces.service import WorkspaceService
@@ -49,6 +50,7 @@ class RunYard:
     runs: RunService
     http: TestClient
     lost_runs: Round
+    fold: Round
 
     def reset(self) -> None:
         """As new but for the workspace, and for blobs on disk that no row tells of any more."""
@@ -180,7 +182,8 @@ def run_yard(home: Path, slots: int = 0, database: str = "") -> Iterator[RunYard
             assert client.portal is not None
             client.portal.call(_bind, hub)
             lost = Round(db, clock, LostRuns(runs))
-            yield RunYard(db, clock, hub, workspaces, artifacts, compute, runs, client, lost)
+            fold = Round(db, clock, FoldMetrics(db))
+            yield RunYard(db, clock, hub, workspaces, artifacts, compute, runs, client, lost, fold)
     finally:
         db.close()
 

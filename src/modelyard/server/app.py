@@ -47,6 +47,8 @@ from modelyard.server.models import api_registered as registered_api
 from modelyard.server.models.registered import RegisteredModels
 from modelyard.server.models.service import ModelService
 from modelyard.server.runs import api as runs_api
+from modelyard.server.runs import folding_store
+from modelyard.server.runs.folding import FoldMetrics
 from modelyard.server.runs.reconcile import LostRuns
 from modelyard.server.runs.service import RunService
 from modelyard.server.sql import api as sql_api
@@ -113,6 +115,8 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
     system.register_node(db, clock, node_token)
     workspaces.ensure_default()
     supervisor.add("lost-runs", Round(db, clock, LostRuns(runs)), every_s=min(5.0, settings.lease_s / 3))
+    fold = Round(db, clock, FoldMetrics(db))
+    supervisor.add("fold-metrics", fold, every_s=30.0, wake=hub.subscribe(folding_store.TOPIC))
     supervisor.add("lost-services", Round(db, clock, LostServices()), every_s=5.0)
     if db.is_sqlite:
         forget_leases(db)

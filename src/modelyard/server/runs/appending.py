@@ -12,7 +12,7 @@ from modelyard.server.kernel import events
 from modelyard.server.kernel.clock import Clock
 from modelyard.server.kernel.db import Database, Tx
 from modelyard.server.kernel.errors import Conflict, Invalid, ProblemError
-from modelyard.server.runs import append_store, changes, rules, series_store
+from modelyard.server.runs import append_store, changes, folding, rules, series_store
 from modelyard.server.runs.creation import no_such_run
 from modelyard.server.runs.metrics_store import NewPoints
 from modelyard.server.runs.summaries import Summary
@@ -196,6 +196,7 @@ def _store(tx: Tx, calls: Sequence[_Call], now: float) -> None:
     arrived.store(tx)
     series_store.write(tx, known.values())
     tell(tx, list({call.run_id: None for call in good}))
+    folding.want(tx, known.values(), {run_id for run_id, run in runs.items() if run.is_over})
 
 
 def _refusal(call: _Call, run: append_store.KnownRun | None) -> ProblemError | None:

@@ -9,7 +9,16 @@ import msgspec
 
 from modelyard.server.kernel.db import Database, Tx
 from modelyard.server.kernel.errors import Conflict, Invalid
-from modelyard.server.runs import appending, metrics_store, records, rules, series_store, store
+from modelyard.server.runs import (
+    append_store,
+    appending,
+    folding,
+    metrics_store,
+    records,
+    rules,
+    series_store,
+    store,
+)
 from modelyard.server.runs.creation import no_such_run
 from modelyard.server.runs.metrics_store import NewPoints
 from modelyard.server.runs.records import NONFINITE, Number, Other, System
@@ -53,7 +62,8 @@ class Journal:
         decoded = records.decode(chunk)  # outside the transaction: the writer has other work to do
 
         def write(tx: Tx) -> JournalTaken:
-            if not store.exists(tx, workspace_id, run_id):
+            run = append_store.runs(tx, [run_id]).get(run_id)
+            if run is None or run.workspace_id != workspace_id or run.is_deleted:
                 raise no_such_run(run_id)
             held = metrics_store.stream_size(tx, run_id, "journal", source)
             skip = known_prefix(held, offset, len(chunk))
@@ -66,8 +76,9 @@ class Journal:
             found, problems = records.decode(chunk[skip:]) if skip else decoded
             groups = group(found)
             told = list(problems)
+            over = [run_id] if run.is_over else []
             for system in (False, True):
-                told += _store(tx, run_id, system, groups[system])
+                told += _store(tx, run_id, system, groups[system], over)
             appending.tell(tx, [run_id])
             metrics_store.set_stream_size(tx, run_id, "journal", source, offset + len(chunk), 0.0)
             return JournalTaken(offset + len(chunk), told[:_MOST_TOLD])
@@ -108,7 +119,9 @@ def group(decoded: Sequence[Number | System | Other]) -> Groups:
     return user, machine
 
 
-def _store(tx: Tx, run_id: str, system: bool, groups: dict[str, list[Number | Other]]) -> list[str]:
+def _store(
+    tx: Tx, run_id: str, system: bool, groups: dict[str, list[Number | Other]], over: list[str]
+) -> list[str]:
     """Answers what of it no run can keep."""
     problems = [f"Metric {name!r} has a NUL character in its name." for name in groups if "\0" in name]
     keys = [(run_id, name) for name in groups if "\0" not in name]
@@ -129,6 +142,7 @@ def _store(tx: Tx, run_id: str, system: bool, groups: dict[str, list[Number | Ot
         _store_series(tx, summary, groups[summary.name], arrived)
     arrived.store(tx)
     series_store.write(tx, known.values())
+    folding.want(tx, known.values(), over)
     return problems
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from modelyard.server.kernel.db import Database, Tx
 from modelyard.server.kernel.errors import Invalid, NotFound
-from modelyard.server.runs import metrics_store, rules, series_store, store
+from modelyard.server.runs import metrics_store, points_store, rules, series_store, store
 from modelyard.server.runs.creation import no_such_run
 from modelyard.server.runs.summaries import Summary
 from modelyard.wire.metric_shapes import shape
@@ -67,17 +67,30 @@ class Metrics:
 
 
 def _merged(tx: Tx, summary: Summary, start: int, stop: int) -> list[tuple[int | None, int, Any]]:
-    """(step, time, value) in the order of arrival, out of both tables."""
-    points = metrics_store.read_points(tx, summary.id, start, stop)
+    """(step, time, value) in the order of arrival, numbers and all else."""
     whole = summary.whole
     plain: list[tuple[int, int | None, int, Any]] = [
-        (seq, step, at, _number(value, whole)) for seq, step, at, value in points
+        (seq, step, at, _number(value, whole))
+        for seq, step, at, value in _points(tx, summary.id, start, stop)
     ]
     if summary.values_count:
         others = metrics_store.read_values(tx, summary.id, start, stop)
         plain += [(r.seq, r.step, r.time_ms, msgspec.json.decode(r.value)) for r in others]
         plain.sort(key=lambda row: row[0])
     return [(step, at, value) for _, step, at, value in plain]
+
+
+def _points(tx: Tx, series_id: int, start: int, stop: int) -> list[points_store.PointRow]:
+    if not points_store.blocks(tx, series_id, start, stop):
+        return points_store.rows(tx, series_id, start, stop)
+    # Heavy, and most runs are small.
+    from modelyard.server.runs import arrays
+
+    found = arrays.read(tx, series_id, start, stop)
+    steps = [
+        s if known else None for s, known in zip(found.steps.tolist(), found.stepped.tolist(), strict=True)
+    ]
+    return list(zip(found.seqs.tolist(), steps, found.times_ms.tolist(), found.values.tolist(), strict=True))
 
 
 def _number(value: float | None, whole: bool) -> Any:

@@ -7,7 +7,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -28,15 +28,6 @@ _PACKED_FROM = 32  # points of one series in one write
 _POINT = "INSERT INTO metric_points (series_id, seq, step, time_ms, value) VALUES "
 _BLOCK = 'INSERT INTO metric_blocks (series_id, seq, "count", codec, steps, times_ms, "values") VALUES '
 _VALUE = "INSERT INTO metric_values (series_id, seq, kind, step, time_ms, value) VALUES "
-
-
-class Point(NamedTuple):
-    """`value` None is NaN."""
-
-    seq: int
-    step: int | None
-    time_ms: int
-    value: float | None
 
 
 def stream_size(tx: Tx, run_id: str, kind: str, name: str) -> int:
@@ -133,44 +124,11 @@ def raw_block(
     return (series_id, seq, len(numbers), RAW, packed, _packed("q", times_ms), _packed("d", numbers))
 
 
-def read_points(tx: Tx, series_id: int, start: int, stop: int) -> list[Point]:
-    """The points numbered from `start` to before `stop`, in order."""
-    query = sa.select(points.c.seq, points.c.step, points.c.time_ms, points.c.value)
-    query = query.where(points.c.series_id == series_id, points.c.seq >= start, points.c.seq < stop)
-    found = [Point(*row) for row in tx.execute(query.order_by(points.c.seq))]
-    packed = sa.select(blocks).where(
-        blocks.c.series_id == series_id, blocks.c.seq < stop, blocks.c.seq + blocks.c["count"] > start
-    )
-    few = len(found)
-    for row in tx.execute(packed.order_by(blocks.c.seq)):
-        first, count = row.seq, row._mapping["count"]
-        part = slice(max(0, start - first), min(count, stop - first))
-        steps = _unpacked("q", row.steps)[part] if row.steps is not None else repeat(None)
-        seqs = range(first + part.start, first + part.stop)
-        found += map(
-            Point,
-            seqs,
-            steps,
-            _unpacked("q", row.times_ms)[part],
-            _unpacked("d", row._mapping["values"])[part],
-        )
-    if few and few < len(found):
-        found.sort()
-    return found
-
-
 def _packed(kind: str, numbers: Sequence[float]) -> bytes:
     made = array(kind, numbers)
     if sys.byteorder == "big":
         made.byteswap()
     return made.tobytes()
-
-
-def _unpacked(kind: str, content: bytes) -> array[Any]:
-    made = array(kind, content)
-    if sys.byteorder == "big":
-        made.byteswap()
-    return made
 
 
 def read_values(tx: Tx, series_id: int, start: int, stop: int) -> list[Row]:

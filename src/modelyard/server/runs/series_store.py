@@ -18,7 +18,7 @@ _COLUMNS = (
     "id", "run_id", "name", "kind", "description", "count", "values_count", "folded", "whole", "nonfinite", "last",
     "last_step", "last_ms", "min", "max", "first_at", "last_at",
 )  # fmt: skip
-_KEPT = _COLUMNS[3:]
+_KEPT = [name for name in _COLUMNS[3:] if name != "folded"]
 _SELECT = "SELECT " + ", ".join(f's."{name}"' for name in _COLUMNS) + " FROM "  # noqa: S608  # constants
 # One statement for any number of keys. CROSS JOIN: SQLite then goes from the keys to the index, never the other way.
 _FIND_SQLITE = _SELECT + (
@@ -62,7 +62,7 @@ def write(tx: Tx, changed: Iterable[Summary]) -> None:
     given = ", ".join(f'"{name}" = {mark}' for name in _KEPT)
     rows = [
         (
-            s.kind, s.description, s.count, s.values_count, s.folded, s.whole, s.nonfinite, s.last, s.last_step,
+            s.kind, s.description, s.count, s.values_count, s.whole, s.nonfinite, s.last, s.last_step,
             s.last_ms, s.min, s.max, s.first_at, s.last_at, s.id,
         )
         for s in changed

@@ -14,7 +14,7 @@ from modelyard.server.kernel import auth, events
 from modelyard.server.kernel.auth import Kind
 from modelyard.server.kernel.db import Tx
 from modelyard.server.kernel.errors import Conflict
-from modelyard.server.runs import changes, lifecycle, views
+from modelyard.server.runs import changes, folding_store, lifecycle, views
 from modelyard.server.runs.tables import experiments, labels, runs
 from modelyard.wire import codec
 from modelyard.wire.runs import RunError, RunInfo, RunSpec, RunStatus
@@ -172,6 +172,7 @@ def move(
     changes.mark(tx, [row.id])
     if is_final:
         auth.expire(tx, kind=Kind.RUN, subject=row.id, at=now + TOKEN_OUTLIVES_RUN_S)
+        folding_store.want_ended(tx, row.id)
     events.publish(
         tx, at=now, workspace_id=row.workspace_id, kind="run.status", subject=row.id, actor=actor,
         status=then.value, before=row.status, reason=reason,

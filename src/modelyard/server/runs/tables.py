@@ -167,7 +167,7 @@ series = sa.Table(
     sa.Column("description", sa.String, nullable=False),
     sa.Column("count", sa.BigInteger, nullable=False),
     sa.Column("values_count", sa.BigInteger, nullable=False),  # how many of them are in metric_values
-    # Before this seq all is in full blocks, which are not touched again (see folding).
+    # Before this seq nothing is left to fold.
     sa.Column("folded", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("whole", sa.Boolean, nullable=False),  # every number so far was a whole one
     sa.Column("nonfinite", sa.Boolean, nullable=False),
@@ -229,6 +229,7 @@ folding = sa.Table(
     "metric_folding",
     metadata,
     sa.Column("run_id", sa.String, primary_key=True),
+    sa.Column("wanted", sa.Integer, nullable=False),  # how often they were asked for
     sqlite_with_rowid=False,
 )
 

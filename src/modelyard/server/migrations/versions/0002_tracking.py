@@ -53,6 +53,7 @@ def _metrics() -> None:
     op.create_table(
         "metric_folding",
         sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("wanted", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("run_id"),
         sqlite_with_rowid=False,
     )
