@@ -279,6 +279,13 @@ class Workspace(CloudWorkspace):
         return Trash(self)
 
     @property
+    def retention(self) -> Any:
+        """The rules by which old runs go by themselves: `set`, `preview`, `apply`, `remove`."""
+        from modelyard.retention import Retention  # as in get_run
+
+        return Retention(self)
+
+    @property
     def receipts(self) -> Any:
         """Receipts of what was deleted for good."""
         from modelyard.trash import Receipts  # as in get_run

@@ -33,6 +33,7 @@ COMMANDS = {
     "model": ("modelyard.cli.model:model", "Registered models."),
     "endpoint": ("modelyard.cli.endpoint:endpoint", "Web services: deploy a model and score with it."),
     "trash": ("modelyard.cli.trash:trash", "The trash: what was deleted and can come back."),
+    "retention": ("modelyard.cli.retention:retention", "What becomes of old runs by itself."),
     "receipt": ("modelyard.cli.trash:receipt", "Receipts of what was deleted for good."),
     "gc": ("modelyard.cli.trash:gc", "Remove the bytes of files that nothing refers to."),
     "completion": ("modelyard.cli.completion:completion", "Print the completion script of a shell."),

@@ -39,6 +39,7 @@ from modelyard.server.kernel.supervisor import Supervisor
 from modelyard.server.lifetime import api as lifetime_api
 from modelyard.server.lifetime.reconcile import LEASE_S as RECEIPTS_LEASE_S
 from modelyard.server.lifetime.reconcile import Receipts, Upkeep
+from modelyard.server.lifetime.retention import Retention
 from modelyard.server.lifetime.service import LifetimeService
 from modelyard.server.migrations import migrate
 from modelyard.server.mlflow import api as mlflow_api
@@ -98,6 +99,7 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
     runs = RunService(db, clock, hub, artifacts, environments, settings)
     endpoints = EndpointService(db, clock, hub, artifacts, models, environments, settings)
     lifetime = LifetimeService(db, clock, hub, artifacts.garbage, models, runs)
+    retention = Retention(db, clock, runs)
 
     # Upward news without upward imports: the lower slice takes a callable.
     identity.run_is_within = runs.is_within
@@ -108,7 +110,7 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
     runs.plug_targets(compute.target)
     workspaces.blockers += [runs.active_in, endpoints.serving_in]
     workspaces.on_create.append(data.begin_workspace)
-    for slice_ in (lifetime, endpoints, runs, models, environments, data, artifacts):
+    for slice_ in (retention, lifetime, endpoints, runs, models, environments, data, artifacts):
         workspaces.on_delete.append(slice_.forget_workspace)
     compute.add_source(runs.source())
     compute.add_source(endpoints.source())
@@ -123,7 +125,7 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
         artifacts.garbage.resume()
     receipts = Round(db, clock, Receipts(db, artifacts.garbage), lease_s=RECEIPTS_LEASE_S)
     supervisor.add("receipts", receipts, every_s=30.0, wake=hub.subscribe("receipt"))
-    upkeep = Upkeep(clock, lifetime, settings.trash_days, workspaces.ids)
+    upkeep = Upkeep(clock, lifetime, retention, settings.trash_days, workspaces.ids)
     supervisor.add("upkeep", Round(db, clock, upkeep), every_s=60.0)
 
     routes: list[http.Route] = []
@@ -137,7 +139,7 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
         registered_api.routes(registered),
         runs_api.routes(runs),
         endpoints_api.routes(endpoints),
-        lifetime_api.routes(lifetime),
+        lifetime_api.routes(lifetime, retention),
         mlflow_api.routes(runs, identity, models, registered, artifacts, Uploads(db, clock, artifacts)),
         sql_api.routes(SqlService(db, settings)),
     ):

@@ -65,7 +65,7 @@ class Receipt:
     refers to them."""
 
     id: str
-    kind: str  # deletion | garbage
+    kind: str  # deletion | garbage | retention
     actor: str
     reason: str
     requested_at: float
@@ -108,3 +108,52 @@ class GarbageFound:
     blobs: int
     size_bytes: int
     trees: int
+
+
+@dataclass(frozen=True)
+class RetentionRule:
+    """What becomes of old runs by itself, once a day.
+
+    `what`: runs go into the trash; outputs, logs and snapshots of runs go for good, and the runs stay. `experiment` empty:
+    each of them. Runs younger than `keep_days`, the `keep_last` newest of an experiment, those tagged `keep`, and those
+    that registered models came from are left alone, and so are runs that `filter` (the language of run search) does not find.
+    """
+
+    name: str
+    what: str = "runs"  # runs | outputs | logs | snapshots
+    experiment: str = ""
+    keep_days: float = 0.0
+    keep_last: int = 0
+    filter: str = ""
+
+
+@dataclass(frozen=True)
+class RetentionRules:
+    """By name."""
+
+    items: List[RetentionRule]
+
+
+@dataclass(frozen=True)
+class RetentionQuery:
+    """`names` of rules; empty: all of them."""
+
+    names: List[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RetentionFound:
+    """What a rule would take away now: `runs` are ids, at most 10,000 at a time."""
+
+    rule: str
+    what: str
+    runs: List[str]
+    files: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class RetentionPreview:
+    """Of each rule."""
+
+    items: List[RetentionFound]

@@ -9,6 +9,8 @@ from starlette.concurrency import run_in_threadpool
 from modelyard.server.kernel.auth import Permission
 from modelyard.server.kernel.errors import Conflict
 from modelyard.server.kernel.http import WORKSPACE, Call, Routes
+from modelyard.server.lifetime import api_retention
+from modelyard.server.lifetime.retention import Retention
 from modelyard.server.lifetime.service import LifetimeService
 from modelyard.wire.lifetime import (
     DeletionPreview,
@@ -38,8 +40,9 @@ class Wait:
     wait_s: float = 0.0
 
 
-def routes(service: LifetimeService) -> Routes:
+def routes(service: LifetimeService, retention: Retention) -> Routes:
     r = Routes("lifetime")
+    api_retention.add(r, retention)
 
     @r.get(f"{WORKSPACE}/trash", Permission.CONTRIBUTE)
     def trash(call: Call) -> TrashList:

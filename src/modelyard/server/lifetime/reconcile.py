@@ -14,6 +14,7 @@ from modelyard.server.kernel import events
 from modelyard.server.kernel.clock import Clock
 from modelyard.server.kernel.db import Database, Tx
 from modelyard.server.lifetime import store
+from modelyard.server.lifetime.retention import Retention
 from modelyard.server.lifetime.service import GARBAGE, THE_YARD, LifetimeService
 from modelyard.server.models import purge as model_purge
 from modelyard.server.runs import purge as run_purge
@@ -74,19 +75,19 @@ class Receipts:
 
 
 class Upkeep:
-    """A reconciler: once a day the trash is emptied of what has lain there long enough, and the garbage collected."""
+    """A reconciler: once a day retention rules are applied, the trash is emptied of what has lain there long enough, and
+    the garbage is collected."""
 
     name = "upkeep"
 
     def __init__(
-        self,
-        clock: Clock,
-        service: LifetimeService,
-        trash_days: float,
+        self, clock: Clock, service: LifetimeService, retention: Retention, trash_days: float,
         workspaces: Callable[[], Sequence[str]],
-    ) -> None:
+    ) -> None:  # fmt: skip
         """`trash_days` 0: the trash is emptied by hand only."""
+        self._clock = clock
         self._service = service
+        self._retention = retention
         self._trash_s = trash_days * _DAY_S
         self._workspaces = workspaces
         self._not_before = clock.now() + _REST_S
@@ -96,7 +97,13 @@ class Upkeep:
         return ["day"] if now > self._not_before and now - last > _DAY_S else []
 
     def act(self, key: str) -> None:
-        self._service.daily(self._workspaces(), self._trash_s)
+        before = self._clock.now() - self._trash_s
+        for workspace_id in self._workspaces():
+            self._retention.apply(workspace_id, (), THE_YARD)
+            if self._trash_s:
+                reason = f"Lay in the trash for {self._trash_s / _DAY_S:g} days."
+                self._service.empty(workspace_id, (), THE_YARD, reason, before)
+        self._service.collect(None, THE_YARD, "Daily garbage collection.")
 
     def apply(self, tx: Tx, key: str, result: Any, now: float) -> None:
         """What was begun is worked off by its receipts."""

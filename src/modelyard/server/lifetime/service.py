@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from modelyard.server.artifacts.garbage import GRACE_S, Garbage
@@ -129,15 +129,6 @@ class LifetimeService:
             return store.info(store.anywhere(tx, receipt))
 
         return self._db.write(write)
-
-    def daily(self, workspace_ids: Iterable[str], trash_s: float) -> None:
-        """Begin what is done once a day: empty the trash of what has lain there for `trash_s`, collect the garbage."""
-        before = self._clock.now() - trash_s
-        for workspace_id in workspace_ids:
-            if trash_s:
-                days = f"{trash_s / 86_400:g}"
-                self.empty(workspace_id, (), THE_YARD, f"Lay in the trash for {days} days.", before)
-        self.collect(None, THE_YARD, "Daily garbage collection.")
 
     def look(self, grace_s: float | None) -> GarbageFound:
         """What a garbage collection would remove. Raises Invalid."""

@@ -1,4 +1,4 @@
-"""The tables of receipts."""
+"""The tables of receipts and retention rules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ receipts = sa.Table(
     metadata,
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("workspace_id", sa.String, nullable=False),  # empty: of the whole yard
-    sa.Column("kind", sa.String, nullable=False),  # deletion | garbage
+    sa.Column("kind", sa.String, nullable=False),  # deletion | garbage | retention
     sa.Column("actor", sa.String, nullable=False),
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("requested_at", sa.Float, nullable=False),
@@ -29,4 +29,16 @@ receipt_parts = sa.Table(
     sa.Column("receipt_id", sa.String, sa.ForeignKey("receipts.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("items", sa.LargeBinary, nullable=False),
+)
+
+retention_rules = sa.Table(
+    "retention_rules",
+    metadata,
+    sa.Column("workspace_id", sa.String, primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("what", sa.String, nullable=False),  # runs | outputs | logs | snapshots
+    sa.Column("experiment", sa.String, nullable=False),  # its name; empty: every one
+    sa.Column("keep_days", sa.Float, nullable=False),
+    sa.Column("keep_last", sa.Integer, nullable=False),
+    sa.Column("filter", sa.String, nullable=False),
 )

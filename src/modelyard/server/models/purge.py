@@ -51,6 +51,20 @@ def remove_some(tx: Tx, workspace_id: str, receipt: str, limit: int) -> list[Row
     return gone
 
 
+def run_ids_with_models(tx: Tx, workspace_id: str, run_ids: Iterable[str]) -> set[str]:
+    """Those of the runs from which models were registered that are not in the trash."""
+    found: set[str] = set()
+    ids = list(run_ids)
+    for start in range(0, len(ids), _MANY):
+        query = sa.select(models.c.run_id).where(
+            models.c.workspace_id == workspace_id,
+            models.c.run_id.in_(ids[start : start + _MANY]),
+            models.c.deleted_at.is_(None),
+        )
+        found.update(tx.execute(query).scalars())
+    return found
+
+
 def from_runs(tx: Tx, workspace_id: str, run_ids: Iterable[str]) -> list[tuple[str, int]]:
     """(name, version) of what was registered from these runs and is not in the trash."""
     found: list[tuple[str, int]] = []

@@ -209,3 +209,14 @@ def _receipts() -> None:
         sa.ForeignKeyConstraint(["receipt_id"], ["receipts.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("receipt_id", "number"),
     )
+    op.create_table(
+        "retention_rules",
+        sa.Column("workspace_id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("what", sa.String(), nullable=False),
+        sa.Column("experiment", sa.String(), nullable=False),
+        sa.Column("keep_days", sa.Float(), nullable=False),
+        sa.Column("keep_last", sa.Integer(), nullable=False),
+        sa.Column("filter", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("workspace_id", "name"),
+    )
