@@ -144,12 +144,12 @@ def _send(
         return
     for problem in sent.passed_over:
         say(f"{folder.run_id}: not kept: {problem}")
+    if sent.sent_bytes and (before is None or sent.is_over):
+        say(f"{folder.run_id}: {sent.status.value}, {size(sent.sent_bytes)} sent.")
     if before is not None:
         sent = sent._replace(
             sent_bytes=before.sent_bytes + sent.sent_bytes, passed_over=before.passed_over + sent.passed_over
         )
-    elif sent.sent_bytes:
-        say(f"{folder.run_id}: {sent.status.value}, {size(sent.sent_bytes)} sent.")
     done[folder.run_id] = sent
 
 

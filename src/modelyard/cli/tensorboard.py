@@ -48,19 +48,19 @@ def show(
 ) -> None:  # fmt: skip
     """Show the TensorBoard logs of runs and their children until Ctrl-C."""
     import contextlib
+    import signal
     import sys
 
     from modelyard.tensorboard import Tensorboard
 
     prefix = logdir_in_run.strip("/") + "/" if logdir_in_run.strip("/") else ""
     board = Tensorboard(_runs(run_ids, experiment, workspace), local_root, port, _prefix=prefix)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a TensorBoard is not left behind
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr) if wants_json() else contextlib.nullcontext():
             board.start(open_browser)
         if wants_json():
             print_json({"url": board.url})
-        else:
-            click.echo(board.url)
         say("Ctrl-C stops it.")
         threading.Event().wait()
     except KeyboardInterrupt:

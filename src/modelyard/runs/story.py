@@ -67,6 +67,7 @@ class Story:
     """The story as it is written: by the process that is the run, and by what it forks."""
 
     def __init__(self, folder: Folder) -> None:
+        os.makedirs(folder.path, mode=0o700, exist_ok=True)  # what a run logs is its user's, as in a yard
         os.makedirs(folder.journals, mode=0o700, exist_ok=True)
         self._journal = Journal(folder.path, STORY)
         hold(self._journal.fileno(), exclusive=False, wait=True)  # a sync that looks holds it for a moment

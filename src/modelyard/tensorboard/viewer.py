@@ -146,7 +146,7 @@ class Tensorboard:
 
     @staticmethod
     def _say(line: str) -> None:
-        print(line)  # noqa: T201  # as v1 did
+        print(line, flush=True)  # noqa: T201  # as v1 did
 
 
 def _command() -> List[str]:
