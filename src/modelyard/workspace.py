@@ -318,6 +318,12 @@ class Workspace(CloudWorkspace):
         and the address itself holds the token.
         """
         client = self._client
+        if client.sender is not None:
+            raise errors.RunEnvironmentException(
+                f"MLflow's clients need a yard, and runs are kept offline in {client.url}. Log with "
+                "run = Run.get_context(); run.log(name, value), or let MLflow keep its own files (mlruns) for now.",
+                code="offline",
+            )
         address = "{}/mlflow/{}".format(client.url, urllib.parse.quote(self._name, safe=""))
         if _with_auth:
             scheme, _, rest = address.partition("://")

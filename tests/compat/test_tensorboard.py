@@ -120,6 +120,9 @@ def test_the_logs_of_a_run_are_shown_while_it_goes_on(
     python: Path, workspace: Workspace, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", f"{python.parent}{os.pathsep}{os.environ['PATH']}")
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    monkeypatch.setattr(viewer.tempfile, "tempdir", str(copies))
     monkeypatch.setattr(viewer, "_PULL_EVERY_S", 0.2)
     monkeypatch.setattr(viewer, "_RELOAD_S", "1")
     child = run.child_run("worker")
@@ -139,7 +142,7 @@ def test_the_logs_of_a_run_are_shown_while_it_goes_on(
     with pytest.raises(OSError):
         asked(url)
     board.stop()  # twice is fine
-    assert not os.path.exists(board._root or "/nowhere")
+    assert list(copies.iterdir()) == []
 
 
 def _write_log(workspace: Workspace, run_id: str, local: Path, step: int) -> None:
@@ -179,4 +182,4 @@ def test_what_is_no_run_is_refused() -> None:
     with pytest.raises(errors.UserErrorException, match="takes runs, not a str"):
         Tensorboard(["run_1"])
     with pytest.raises(errors.UserErrorException, match="not a str"):
-        export_to_tensorboard("run_1", "/nowhere")
+        export_to_tensorboard("run_1", "never-made")

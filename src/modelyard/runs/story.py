@@ -154,25 +154,35 @@ def begun(create: RunCreate, at: float, parent: Optional[RunInfo], number: int) 
     )
 
 
-def updated(info: RunInfo, update: RunUpdate) -> RunInfo:
-    """Raises Conflict for another value of a property, as the yard does."""
-    for key, value in update.add_properties.items():
-        if info.properties.get(key, value) != value:
-            raise errors.Conflict(
-                f"Property {key!r} of run {info.id!r} is {info.properties[key][:200]!r} and can't be changed: properties "
-                "are written once. Use a tag for what changes.",
-                code="property_is_immutable",
-                status=409,
-            )
+def updated(info: RunInfo, update: RunUpdate, at: float) -> RunInfo:
+    """Raises Conflict for another value of a property or parameter, as the yard does."""
+    _check_once("Property", "properties", info, info.properties, update.add_properties)
+    _check_once("Parameter", "parameters", info, info.params, update.add_params)
     tags = {**info.tags, **update.set_tags}
     changes: Dict[str, Any] = {
         "tags": {k: v for k, v in tags.items() if k not in update.remove_tags},
         "properties": {**info.properties, **update.add_properties},
+        "params": {**info.params, **update.add_params},
     }
     for name in ("display_name", "description", "snapshot_id"):
         if getattr(update, name) is not None:
             changes[name] = getattr(update, name)
+    if update.archived is not None:
+        changes["archived_at"] = at if update.archived else None
     return dataclasses.replace(info, version=info.version + 1, **changes)
+
+
+def _check_once(
+    what: str, all_of_them: str, info: RunInfo, held: Dict[str, str], new: Dict[str, str]
+) -> None:
+    for key, value in new.items():
+        if held.get(key, value) != value:
+            raise errors.Conflict(
+                f"{what} {key!r} of run {info.id!r} is {held[key][:200]!r} and can't be changed: {all_of_them} are written "
+                "once. Use a tag for what changes.",
+                code="{}_is_immutable".format("property" if what == "Property" else "param"),
+                status=409,
+            )
 
 
 def reported(info: RunInfo, report: RunStatusReport, at: float) -> RunInfo:
@@ -207,7 +217,7 @@ def replay(runs: Dict[str, RunInfo], line: Told) -> None:
         if parent is not None:
             runs[parent.id] = dataclasses.replace(runs[parent.id], child_count=parent.child_count + 1)
     elif line.update is not None:
-        runs[line.run_id] = updated(runs[line.run_id], line.update)
+        runs[line.run_id] = updated(runs[line.run_id], line.update, line.at)
     elif line.status is not None:
         runs[line.run_id] = reported(runs[line.run_id], line.status, line.at)
         if line.status.status in FINAL:

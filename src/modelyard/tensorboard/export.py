@@ -32,11 +32,11 @@ def export_to_tensorboard(run_data: Any, logsdir: str, logger: Any = None, recur
     run_data: a run, an experiment, or several runs. recursive: child runs too. Numbers, rows, tables and lists become
     scalars, texts and images what they are, parameters the HPARAMS tab. Written again, a run's file is replaced.
     """
-    os.makedirs(logsdir, exist_ok=True)
     for scope, info in _runs(run_data, recursive):
         if logger is not None:
             logger.info("Exporting run %s", info.id)
         _write(scope, info, logsdir)
+    os.makedirs(logsdir, exist_ok=True)  # of an experiment without runs there is nothing in it
 
 
 def _runs(given: Any, recursive: bool) -> Iterator[Tuple[Scope, RunInfo]]:

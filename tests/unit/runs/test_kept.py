@@ -103,6 +103,8 @@ def test_files_images_tags_properties_and_children_are_kept(run: Any, tmp_path: 
 
 
 def test_what_needs_a_yard_says_so(run: Any, workspace: Workspace) -> None:
+    with pytest.raises(errors.RunEnvironmentException, match="MLflow's clients need a yard"):
+        workspace.get_mlflow_tracking_uri()
     with pytest.raises(errors.RunEnvironmentException, match=r"needs a yard.*modelyard sync"):
         workspace.get_default_datastore().upload("x")
     Path("train.py").write_text("")

@@ -16,6 +16,7 @@ from modelyard import Experiment, Run, Workspace, errors
 from modelyard.runs import story, sync
 from modelyard.runs.scope import Scope
 from modelyard.runs.story import Folder
+from modelyard.wire.runs import RunUpdate
 
 
 @pytest.fixture
@@ -58,6 +59,7 @@ def script(workspace: Workspace, run_id: str, end: bool = True) -> Any:
     run.log("text", "hello")
     run.tag("quality", "good")
     run.add_properties({"author": "a"})
+    run._update(RunUpdate(add_params={"lr": "0.1"}))
     Path("f.txt").write_text("hi")
     run.upload_file("x/f.txt", "f.txt")
     with run.child_run("fold 1", run_id=run_id + "-1") as child:
@@ -81,6 +83,7 @@ def shown(yard: Workspace, run_id: str) -> dict[str, Any]:
             info.status,
             info.display_name,
             info.description,
+            info.params,
             info.tags,
             info.properties,
             info.snapshot_id,
