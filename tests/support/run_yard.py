@@ -31,6 +31,7 @@ from modelyard.server.kernel.settings import Settings
 from modelyard.server.runs import api as runs_api
 from modelyard.server.runs.folding import FoldMetrics
 from modelyard.server.runs.reconcile import LostRuns
+from modelyard.server.runs.search.service import RunSearch
 from modelyard.server.runs.service import RunService
 from modelyard.server.workspaces.service import WorkspaceService
 from modelyard.wire.artifacts import FileEntry
@@ -59,6 +60,7 @@ class RunYard:
         self.db.write(lambda tx: [tx.execute(table.delete()) for table in tables])
         self.compute._polls.clear()
         self.compute._told.clear()
+        self.runs._search = RunSearch(self.db)
         self.runs.started_at = self.clock.now()
         self.lost_runs = Round(self.db, self.clock, LostRuns(self.runs))
 

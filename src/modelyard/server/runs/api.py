@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
 
 from modelyard.server.kernel import chunks
 from modelyard.server.kernel.auth import Permission
-from modelyard.server.kernel.errors import Invalid
 from modelyard.server.kernel.http import WORKSPACE, Call, Routes
 from modelyard.server.runs import (
     api_experiments,
     api_metrics,
     api_search,
     api_streams,
-    rules,
-    store,
     told,
 )
 from modelyard.server.runs.creation import Place
-from modelyard.server.runs.service import RunService, parse_cursor
+from modelyard.server.runs.service import RunService
 from modelyard.wire.artifacts import Offset
 from modelyard.wire.runs import (
     ChildrenCreate,
@@ -29,33 +26,12 @@ from modelyard.wire.runs import (
     RunCreate,
     RunInfo,
     RunList,
-    RunPage,
-    RunStatus,
     RunStatusReport,
     RunUpdate,
 )
 from modelyard.wire.told import StoryTaken
 
-MAX_PAGE = 1000
 _MAX_WAIT_S = 60.0
-
-
-@dataclass(frozen=True)
-class RunsQuery:
-    """`tag` and `property`: `k` or `k=v`; all that are given must hold. `after`: `next` of the page before.
-    `view`: active, archived, all (but for the trash) or trash."""
-
-    experiment: str = ""
-    status: list[str] = field(default_factory=list)
-    type: str = ""
-    tag: list[str] = field(default_factory=list)
-    property: list[str] = field(default_factory=list)
-    parent: str = ""
-    root_only: bool = False
-    node: str = ""
-    view: str = "active"
-    limit: int = 100
-    after: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,11 +71,6 @@ def routes(runs: RunService) -> Routes:
     def create(call: Call, body: RunCreate) -> RunInfo:
         """Create a run; the same request again answers the same run."""
         return runs.create(_place(call), body)
-
-    @r.get(f"{WORKSPACE}/runs", Permission.READ)
-    def list_(call: Call, query: RunsQuery) -> RunPage:
-        """List runs, newest first."""
-        return runs.page(call.workspace_id, call.principal, _filter(query), query.experiment)
 
     @r.get(one, Permission.RUN_READ)
     async def get(call: Call, query: Wait) -> RunInfo:
@@ -187,26 +158,3 @@ def _add_told(r: Routes, runs: RunService, one: str) -> None:
 
 def _place(call: Call) -> Place:
     return Place(call.workspace_id, call.path["workspace"], call.principal)
-
-
-def _filter(query: RunsQuery) -> store.Filter:
-    known = {s.value for s in RunStatus}
-    for status in query.status:
-        if status not in known:
-            raise Invalid("bad_status", f"{status[:80]!r} is no status. Known: {', '.join(sorted(known))}.")
-    if not 1 <= query.limit <= MAX_PAGE:
-        raise Invalid("bad_limit", f"limit must be from 1 to {MAX_PAGE}, not {query.limit}.")
-    for what, value in (("type", query.type), ("parent", query.parent), ("node", query.node)):
-        rules.check_text(what, value, rules.MAX_KEY)
-    return store.Filter(
-        statuses=query.status,
-        type=query.type,
-        tags=[rules.parse_label(t) for t in query.tag],
-        properties=[rules.parse_label(p) for p in query.property],
-        parent_id=query.parent,
-        root_only=query.root_only,
-        node=query.node,
-        view=query.view,
-        after=parse_cursor(query.after) if query.after else None,
-        limit=query.limit,
-    )

@@ -10,7 +10,7 @@ from modelyard.server.environments.service import EnvironmentService
 from modelyard.server.kernel.auth import Kind, Principal
 from modelyard.server.kernel.clock import Clock
 from modelyard.server.kernel.db import Database, Tx
-from modelyard.server.kernel.errors import Conflict, Forbidden, Invalid
+from modelyard.server.kernel.errors import Conflict, Forbidden
 from modelyard.server.kernel.events import Hub
 from modelyard.server.kernel.settings import Settings
 from modelyard.server.runs import (
@@ -22,7 +22,6 @@ from modelyard.server.runs import (
     rules,
     store,
     trash,
-    views,
 )
 from modelyard.server.runs.appending import Appender
 from modelyard.server.runs.creation import Creation, Place, is_within, no_such_run
@@ -43,7 +42,6 @@ from modelyard.wire.runs import (
     HeartbeatAnswer,
     RunCreate,
     RunInfo,
-    RunPage,
     RunStatus,
     RunStatusReport,
     RunUpdate,
@@ -117,30 +115,6 @@ class RunService:
                 return store.info(find(tx, workspace_id, run_id))
 
         return await self._hub.wait_for({run_id}, look, wait_s)
-
-    def page(
-        self, workspace_id: str, principal: Principal, wanted: store.Filter, experiment: str = ""
-    ) -> RunPage:
-        """A page of runs, newest first. Raises Forbidden for a run that asks beyond its own children."""
-        views.check(wanted.view)
-        with self._db.read() as tx:
-            if principal.kind is Kind.RUN:
-                if not wanted.parent_id or not is_within(
-                    tx, workspace_id, principal.subject, wanted.parent_id
-                ):
-                    raise Forbidden(
-                        "other_run",
-                        f"{principal.name} may list only child runs of itself: name it as parent.",
-                    )
-            elif principal.kind is not Kind.OWNER:
-                raise Forbidden("not_allowed", f"{principal.name} may not list runs.")
-            if experiment:
-                found = self.experiments.find(tx, workspace_id, experiment)
-                wanted = dataclasses.replace(wanted, experiment_id=found.id)
-            rows = store.page(tx, workspace_id, dataclasses.replace(wanted, limit=wanted.limit + 1))
-        more = len(rows) > wanted.limit
-        rows = rows[: wanted.limit]
-        return RunPage(store.infos(rows), cursor(rows[-1]) if more else None)
 
     def search(self, workspace_id: str, principal: Principal, query: Query) -> Page:
         """The runs that a query finds, of those that the caller may see: a run sees itself and the runs below it.
@@ -313,19 +287,3 @@ def find(tx: Tx, workspace_id: str, run_id: str, in_trash: bool = False) -> stor
     if row is None:
         raise trash.missing(tx, workspace_id, run_id) or no_such_run(run_id)
     return row
-
-
-def cursor(row: store.Row) -> str:
-    """Where a page ended."""
-    return f"{row.created_at!r}_{row.id}"
-
-
-def parse_cursor(text: str) -> tuple[float, str]:
-    """Raises Invalid."""
-    at, _, run_id = text.partition("_")
-    try:
-        return float(at), run_id.replace("\0", "")
-    except ValueError:
-        raise Invalid(
-            "bad_cursor", f"after={text[:80]!r} is not a cursor that a page of runs gave as next."
-        ) from None

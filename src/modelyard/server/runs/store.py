@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +13,7 @@ from modelyard.server.kernel import auth, events
 from modelyard.server.kernel.auth import Kind
 from modelyard.server.kernel.db import Tx
 from modelyard.server.kernel.errors import Conflict
-from modelyard.server.runs import changes, folding_store, lifecycle, views
+from modelyard.server.runs import changes, folding_store, lifecycle
 from modelyard.server.runs.tables import experiments, labels, runs
 from modelyard.wire import codec
 from modelyard.wire.runs import RunError, RunInfo, RunSpec, RunStatus
@@ -32,23 +31,6 @@ _SELECT = sa.select(runs, experiments.c.name.label("experiment")).join(
     experiments, experiments.c.id == runs.c.experiment_id
 )
 _THERE = runs.c.deleted_at.is_(None)
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which runs to list; empty fields let everything through. `tags`, `properties`: key -> value, None for any."""
-
-    experiment_id: str = ""
-    statuses: Sequence[str] = ()
-    type: str = ""
-    tags: Sequence[tuple[str, str | None]] = ()
-    properties: Sequence[tuple[str, str | None]] = ()
-    parent_id: str = ""
-    root_only: bool = False
-    node: str = ""
-    view: str = "active"
-    after: tuple[float, str] | None = None
-    limit: int = field(default=100)
 
 
 def hold(holders: Holders) -> None:
@@ -177,34 +159,6 @@ def move(
         tx, at=now, workspace_id=row.workspace_id, kind="run.status", subject=row.id, actor=actor,
         status=then.value, before=row.status, reason=reason,
     )  # fmt: skip
-
-
-def page(tx: Tx, workspace_id: str, wanted: Filter) -> list[Row]:
-    """Newest first; `wanted.after` is the (created_at, id) of the last one seen."""
-    query = _SELECT.where(runs.c.workspace_id == workspace_id, *views.conditions(runs, wanted.view))
-    equal: tuple[tuple[sa.Column[Any], str], ...] = (
-        (runs.c.experiment_id, wanted.experiment_id), (runs.c.type, wanted.type),
-        (runs.c.parent_id, wanted.parent_id), (runs.c.node, wanted.node),
-    )  # fmt: skip
-    for column, text in equal:
-        if text:
-            query = query.where(column == text)
-    if wanted.statuses:
-        query = query.where(runs.c.status.in_(wanted.statuses))
-    if wanted.root_only:
-        query = query.where(runs.c.parent_id.is_(None))
-    for kind, pairs in (("tag", wanted.tags), ("property", wanted.properties)):
-        for key, value in pairs:
-            found = sa.select(labels.c.run_id).where(labels.c.kind == kind, labels.c.key == key)
-            query = query.where(
-                runs.c.id.in_(found if value is None else found.where(labels.c.value == _indexed(value)))
-            )
-    if wanted.after is not None:
-        query = query.where(
-            sa.tuple_(runs.c.created_at, runs.c.id) < sa.tuple_(*map(sa.literal, wanted.after))
-        )
-    query = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(wanted.limit)
-    return list(tx.execute(query))
 
 
 def archive_below(tx: Tx, row: Row, at: float | None) -> None:

@@ -24,7 +24,7 @@ class View(Enum):
 @dataclass(frozen=True)
 class Query:
     """`experiments`: ids, None for all. `natural`: texts that are numbers are ordered as numbers. `after`: `next` of the page
-    before. `count`: how many there are on all pages is wanted too."""
+    before. `count`: how many there are on all pages is wanted too. `metrics`: names of those to answer with, None for all."""
 
     filter: Expression = EVERYTHING
     order_by: tuple[OrderBy, ...] = ()
@@ -34,6 +34,7 @@ class Query:
     after: str = ""
     count: bool = False
     natural: bool = True
+    metrics: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ BASE = (
     runs.c.archived_at, runs.c.deleted_at,
 )  # fmt: skip
 _TEXTS: dict[str, sa.ColumnElement[Any]] = {
+    "artifact_uri": "mlflow-artifacts:/" + runs.c.experiment_id + "/" + runs.c.id + "/artifacts",
     "run_name": runs.c.display_name,
     "run_id": runs.c.id,
     "description": runs.c.description,
@@ -86,20 +88,17 @@ def texts(tx: Tx, workspace_id: str, attribute: str, of: Sequence[str] | None) -
 
 def metric(tx: Tx, workspace_id: str, wanted: Metric, of: Sequence[str] | None) -> Iterator[Piece]:
     """A statistic of a metric, of all runs that have it or of those with the ids `of`. NaN where it is that."""
-    count = series.c["count"]
+    value = _STATISTICS.get(wanted.statistic, series.c["count"])
     query = (
-        sa.select(changes.c.row, count - series.c.values_count, _STATISTICS.get(wanted.statistic, count))
+        sa.select(changes.c.row, series.c.last_ms, value)
         .join(changes, changes.c.run_id == series.c.run_id)
         .where(series.c.name == wanted.key, series.c.system.is_(False))
     )
-    for rows, numbers, values in _unzipped(tx, query, workspace_id, series.c.run_id, of):
-        # NaN is kept as NULL, and so is the number of a series that has none.
+    for rows, times_ms, values in _unzipped(tx, query, workspace_id, series.c.run_id, of):
+        # NaN is kept as NULL; so is the number of a series that has none, and then it has no time either.
         yield (
             rows,
-            [
-                float("nan") if value is None and count else value
-                for count, value in zip(numbers, values, strict=True)
-            ],
+            [math.nan if v is None and ms is not None else v for v, ms in zip(values, times_ms, strict=True)],
         )
 
 
@@ -130,14 +129,18 @@ def experiment_names(tx: Tx, workspace_id: str) -> dict[str, str]:
     return {row[0]: row[1] for row in tx.execute(query)}
 
 
-def summaries(tx: Tx, run_ids: Sequence[str]) -> Iterator[Row]:
-    """Of each of the runs' own metrics: run_id, name, count, values_count, last, last_step, min, max, last_ms."""
+def summaries(tx: Tx, run_ids: Sequence[str], names: Sequence[str] | None) -> Iterator[Row]:
+    """Of each of the runs' own metrics, or of those of these names: run_id, name, count, last, last_step, min, max, last_ms."""
+    if names is not None and not names:
+        return
     for some in _some(run_ids):
         query = sa.select(
-            series.c.run_id, series.c.name, series.c["count"].label("points"), series.c.values_count,
-            series.c.last, series.c.last_step, series.c.min, series.c.max, series.c.last_ms,
+            series.c.run_id, series.c.name, series.c["count"], series.c.last, series.c.last_step, series.c.min,
+            series.c.max, series.c.last_ms,
         ).where(series.c.run_id.in_(some), series.c.system.is_(False))  # fmt: skip
-        yield from tx.execute(query.order_by(series.c.id))
+        if names is not None:
+            query = query.where(series.c.name.in_(names))
+        yield from tx.execute(query.order_by(series.c.id)).all()
 
 
 def _unzipped(
