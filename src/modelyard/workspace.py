@@ -335,6 +335,16 @@ class Workspace(CloudWorkspace):
         """`local`: there are no clusters here yet."""
         return self.compute_targets["local"]
 
+    def compare_runs(self, *runs: Any, all: bool = False, diff: Optional[str] = None) -> Any:
+        """What differs between runs (`Run` objects or ids), as a `Comparison`: parameters, arguments, tags, metrics, packages,
+        code, git, data, machine. `all`: what is equal too. `diff`: only the file at this path of their snapshots, whole."""
+        from modelyard.wire.comparison import Comparison, RunsCompare  # as in get_run
+
+        body = RunsCompare([getattr(run, "id", run) for run in runs], all, diff)
+        return self._client.request(
+            "POST", self._path("runs", "compare"), body, kind=Comparison, idempotent=True
+        )
+
     def sql(self, query: str, **params: Any) -> Any:
         """What a SELECT over the workspace's runs, metrics, models … finds, as a `SqlResult`.
 

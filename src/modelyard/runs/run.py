@@ -479,6 +479,10 @@ class Run(metrics.MetricLog, RunFiles):
         files.add_stream(self._scope, self._id, kept, drawn.getvalue())
         return kept
 
+    def compare(self, *others: Any, all: bool = False, diff: Optional[str] = None) -> Any:
+        """What differs between this run and others (`Run` objects or ids): see `Workspace.compare_runs`."""
+        return self.experiment.workspace.compare_runs(self, *others, all=all, diff=diff)
+
     def get_metrics(
         self,
         name: Optional[str] = None,

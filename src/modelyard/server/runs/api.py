@@ -19,6 +19,7 @@ from modelyard.server.runs import (
 from modelyard.server.runs.creation import Place
 from modelyard.server.runs.service import RunService
 from modelyard.wire.artifacts import Offset
+from modelyard.wire.comparison import Comparison, RunsCompare
 from modelyard.wire.runs import (
     ChildrenCreate,
     Heartbeat,
@@ -120,6 +121,11 @@ def _add_life(r: Routes, runs: RunService, one: str) -> None:
 
 
 def _add_more(r: Routes, runs: RunService, one: str) -> None:
+    @r.post(f"{WORKSPACE}/runs/compare", Permission.READ)
+    def compare(call: Call, body: RunsCompare) -> Comparison:
+        """Put runs beside each other: parameters, metrics, packages, code …; what is equal is left out."""
+        return runs.comparison.compare(call.workspace_id, call.principal, body)
+
     @r.post(f"{one}/rerun", Permission.CONTRIBUTE, status=201)
     def rerun(call: Call) -> RunInfo:
         """Run it again from its record: snapshot, locked environment, arguments."""

@@ -24,6 +24,7 @@ from modelyard.server.runs import (
     trash,
 )
 from modelyard.server.runs.appending import Appender
+from modelyard.server.runs.comparing import RunComparison
 from modelyard.server.runs.creation import Creation, Place, is_within, no_such_run
 from modelyard.server.runs.experiments import Experiments
 from modelyard.server.runs.files import RunFiles
@@ -73,6 +74,7 @@ class RunService:
         self.journal = Journal(db)
         self.metrics = Metrics(db)
         self._search = RunSearch(db)
+        self.comparison = RunComparison(db, artifacts)
         self.appender = Appender(db, clock)
         self.files = RunFiles(db, clock, artifacts)
         self.tracking = Tracking(db, clock)
