@@ -13,7 +13,7 @@ from typing import Any, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from modelyard import errors, snapshot
 from modelyard._client import Client, connect, discover, path
-from modelyard.wire.artifacts import FileEntry, FileList
+from modelyard.wire.artifacts import FileEntry, FileInfo, FileList
 from modelyard.wire.models import ModelInfo
 
 CACHE = "azureml-models"
@@ -98,21 +98,20 @@ def address(door: Door, name: str, version: Union[int, str, None], *more: str) -
     return door.path("models", name, "versions", "latest" if version is None else version, *more)
 
 
+def files(door: Door, name: str, version: int) -> List[FileInfo]:
+    listed: FileList = door.client.request("GET", address(door, name, version, "files"), kind=FileList)
+    return listed.items
+
+
 def fetch(door: Door, info: ModelInfo, target: str) -> None:
     """Write the model's files below `target`."""
-    listed: FileList = door.client.request(
-        "GET", address(door, info.name, info.version, "files"), kind=FileList
-    )
-    entries = [FileEntry(f.path, f.hash or "", f.size) for f in listed.items]
+    entries = [FileEntry(f.path, f.hash or "", f.size) for f in files(door, info.name, info.version)]
     snapshot.materialise(door.client, lambda rest: door.path() + rest, entries, target)
 
 
 def top_names(door: Door, info: ModelInfo) -> List[str]:
     """The first parts of the model's paths: one, unless it was registered from a list."""
-    listed: FileList = door.client.request(
-        "GET", address(door, info.name, info.version, "files"), kind=FileList
-    )
-    return sorted({f.path.partition("/")[0] for f in listed.items})
+    return sorted({f.path.partition("/")[0] for f in files(door, info.name, info.version)})
 
 
 def content(folder: str) -> str:

@@ -1,9 +1,10 @@
-"""Deployment without an entry script: the scoring host brings one for the model's framework."""
+"""Deployment without an entry script: the scoring host brings one for what MLflow wrote, and for some frameworks."""
 
 from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Sequence
 
+from modelyard import model_paths
 from modelyard.errors import UserErrorException
 from modelyard.wire.environments import EnvironmentSpec, PythonSpec
 
@@ -20,11 +21,14 @@ def code_fields(models: Sequence[Any]) -> Dict[str, Any]:
             "Give an InferenceConfig."
         )
     model = models[0]
+    if _is_of_mlflow(model):
+        # The yard takes the environment from what the model says of itself.
+        return {"entry_script": "", "snapshot_id": "", "variables": {}, "recorded": {"no_code": True}}
     framework: str = getattr(model, "model_framework", None) or "Custom"
     if framework not in _PACKAGES:
         raise UserErrorException(
-            f"Model {model.id!r} is of framework {framework!r}: only {', '.join(sorted(_PACKAGES))} models are "
-            "served without code. Give an InferenceConfig with an entry script."
+            f"Model {model.id!r} is of framework {framework!r}: only {', '.join(sorted(_PACKAGES))} models, and those that "
+            "MLflow wrote, are served without code. Give an InferenceConfig with an entry script."
         )
     return {
         "entry_script": "",
@@ -37,6 +41,12 @@ def code_fields(models: Sequence[Any]) -> Dict[str, Any]:
         "variables": {},
         "recorded": {"no_code": True},
     }
+
+
+def _is_of_mlflow(model: Any) -> bool:
+    """Whether a file MLmodel is at the top of the model's files, or of its one folder."""
+    found = model_paths.files(model_paths.door_of(model.workspace), model.name, model.version)
+    return any(f.path.rpartition("/")[2] == "MLmodel" and f.path.count("/") < 2 for f in found)
 
 
 def _requirements(framework: str, version: Optional[str]) -> List[str]:

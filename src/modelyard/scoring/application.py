@@ -27,11 +27,16 @@ class Application:
     """Answers requests with one loaded entry script; one request at a time."""
 
     def __init__(
-        self, config: ServiceConfig, run: entry.RunFunction, slot: memoryview, sample: Any = None
+        self,
+        config: ServiceConfig,
+        run: entry.RunFunction,
+        slot: memoryview,
+        inputs: Optional[Dict[str, Any]] = None,
     ) -> None:
+        """`inputs`: the schema of what a deployment without an entry script takes."""
         self._run = run
         self._slot = slot
-        self._sample = sample
+        self._inputs = inputs
         self._ids = secrets.token_hex(10)
         self._served = 0
         self._date_s = 0
@@ -131,7 +136,7 @@ class Application:
             except (OSError, ValueError) as error:
                 sys.stderr.write(f"swagger.json of the source directory is not used: {error}\n")
         return openapi.describe(
-            self._run, config.endpoint, config.revision, config.auth_enabled, version, self._sample
+            self._run, config.endpoint, config.revision, config.auth_enabled, version, self._inputs
         )
 
     def _score(self, request: Request) -> Response:

@@ -54,8 +54,9 @@ class ScoringHost:
         _close_in_forks(self._keeper.socket, self._listener, named)
         began = time.monotonic()
         try:
-            _, run = start_entry(self._config)
-            answers = application.Application(self._config, run, self._telemetry.slot(self._slot_number))
+            module, run = start_entry(self._config)
+            slot = self._telemetry.slot(self._slot_number)
+            answers = application.Application(self._config, run, slot, getattr(module, "inputs", None))
             swagger = answers.swagger()
         # The user's code may raise anything, SystemExit included; the keeper is told what and where.
         except BaseException as error:

@@ -1,4 +1,5 @@
-"""The built-in entry of a deployment without an entry script, chosen by the model's framework.
+"""The built-in entry of a deployment without an entry script: for a model that MLflow wrote (see mlflow_model), else by
+the model's framework.
 
 Input as in v1. ScikitLearn: `{"data": [[…], …], "method": "predict"}`; without `method` a model that has predict_proba
 answers with it; the answer is `{<method>: […]}`. Onnx: `{"<input>": […], …}`, or `{"data": …}` when there is one input;
@@ -13,9 +14,9 @@ import glob
 import importlib
 import json
 import os
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional
 
-from modelyard.scoring import onnx_tensors
+from modelyard.scoring import mlflow_model, onnx_tensors
 from modelyard.scoring.config import ServedModel, ServiceConfig
 from modelyard.scoring.faults import EntryError
 from modelyard.scoring.http1 import Refused
@@ -35,12 +36,15 @@ SKLEARN_METHODS = (
 class NoCodeEntry:
     """Stands where the module of an entry script would: init() and run()."""
 
+    inputs: Optional[Dict[str, Any]] = None  # the schema of what it takes, known after init()
+
     def __init__(self, model: ServedModel, load: Callable[[str], Scorer]) -> None:
         self._model = model
         self._load = load
 
     def init(self) -> None:
         self._score = self._load(self._model.path)
+        self.inputs = getattr(self._score, "inputs", None)
 
     def run(self, data: str) -> Any:
         try:
@@ -59,11 +63,13 @@ def entry_for(config: ServiceConfig) -> NoCodeEntry:
             f"A deployment without an entry script serves one model; {len(config.models)} were given."
         )
     model = config.models[0]
+    if mlflow_model.is_one(model.path):
+        return NoCodeEntry(model, mlflow_model.load)
     load = _LOADERS.get(model.framework.lower())
     if load is None:
         raise EntryError(
             f"Model {model.name} has the framework {model.framework!r}, which is not served without an entry "
-            "script. Register it as ScikitLearn, Onnx or TensorFlow, or give an entry script."
+            "script. Register it as ScikitLearn, Onnx or TensorFlow, log it with MLflow, or give an entry script."
         )
     return NoCodeEntry(model, load)
 

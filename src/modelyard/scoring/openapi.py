@@ -17,17 +17,18 @@ _ERRORS = {
 
 
 def describe(
-    run: RunFunction, name: str, revision: int, auth_enabled: bool, version: int = 3, sample: Any = None
+    run: RunFunction,
+    name: str,
+    revision: int,
+    auth_enabled: bool,
+    version: int = 3,
+    inputs: Optional[Dict[str, Any]] = None,
 ) -> Dict[str, Any]:
-    """`sample`: an input to show where the entry script declares no schema."""
-    inputs = copy.deepcopy(run.input_schema) or _generic(sample)
+    """`inputs`: the schema of what is taken where the entry script declares none."""
+    inputs = copy.deepcopy(run.input_schema or inputs or _ANY)
     outputs = copy.deepcopy(run.output_schema) or {"description": "What run() returned."}
     info = {"title": name, "version": str(revision), "description": f"Web service {name}."}
     return (_openapi3 if version >= 3 else _swagger2)(info, inputs, outputs, auth_enabled)
-
-
-def _generic(sample: Any) -> Dict[str, Any]:
-    return dict(_ANY) if sample is None else dict(_ANY, example=sample)
 
 
 def _security(auth_enabled: bool) -> Dict[str, Any]:

@@ -106,8 +106,8 @@ def check_no_code(frameworks: list[str]) -> None:
     if len(frameworks) != 1 or frameworks[0] not in NO_CODE_FRAMEWORKS:
         raise Invalid(
             "entry_script_required",
-            f"Without an entry script one model of framework {', '.join(NO_CODE_FRAMEWORKS)} can be served, "
-            f"not {', '.join(frameworks) or 'none'}. Give an entry script.",
+            f"Without an entry script one model that MLflow wrote, or of framework {', '.join(NO_CODE_FRAMEWORKS)}, can be "
+            f"served, not {', '.join(frameworks) or 'none'}. Give an entry script.",
         )
 
 

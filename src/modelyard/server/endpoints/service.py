@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from modelyard.server.artifacts.service import ArtifactService
-from modelyard.server.endpoints import rules, store
+from modelyard.server.endpoints import mlflow_model, rules, store
 from modelyard.server.endpoints.lifecycle import standing
 from modelyard.server.endpoints.node_work import WAITING, NodeServices
 from modelyard.server.environments.service import EnvironmentService
@@ -22,7 +22,7 @@ from modelyard.server.kernel.events import Hub
 from modelyard.server.kernel.ids import new_id
 from modelyard.server.kernel.settings import Settings
 from modelyard.server.models.service import ModelService
-from modelyard.wire.artifacts import Offset
+from modelyard.wire.artifacts import FileEntry, Offset
 from modelyard.wire.endpoints import (
     EndpointCreate,
     EndpointInfo,
@@ -34,6 +34,8 @@ from modelyard.wire.endpoints import (
     ServiceSpec,
     ServiceState,
 )
+from modelyard.wire.environments import EnvironmentSpec
+from modelyard.wire.models import ModelInfo
 
 _LOG_ANSWER_BYTES = 4 * 1024 * 1024
 _KEY_CHARS = string.ascii_letters + string.digits
@@ -276,9 +278,10 @@ class EndpointService:
         if spec.entry_script:
             snapshot = self._artifacts.snapshot(workspace_id, spec.snapshot_id)
             rules.check_entry_script(spec.entry_script, self._artifacts.tree(snapshot.id))
+            wanted = spec.environment
         else:
-            rules.check_no_code([model.framework for model in models])
-        environment = self._environments.resolve(workspace_id, spec.environment) if spec.environment else None
+            wanted = self._without_code(models, spec.environment)
+        environment = self._environments.resolve(workspace_id, wanted) if wanted else None
         settled = dataclasses.replace(
             spec, models=[model.id for model in models], environment=environment, generation=0
         )
@@ -287,6 +290,22 @@ class EndpointService:
             {model.id: model.tree_id for model in models},
             {model.id: model.framework for model in models},
         )
+
+    def _without_code(
+        self, models: list[ModelInfo], environment: EnvironmentSpec | None
+    ) -> EnvironmentSpec | None:
+        """The environment of a service without an entry script. Raises Invalid where the models need one."""
+        if len(models) == 1:
+            entries = self._artifacts.tree(models[0].tree_id)
+            root = mlflow_model.root_of(entries)
+            if root is not None:
+                made = mlflow_model.environment_of(models[0].id, entries, root, self._read)
+                return environment or made
+        rules.check_no_code([model.framework for model in models])
+        return environment
+
+    def _read(self, entry: FileEntry) -> bytes:
+        return b"".join(self._artifacts.read(entry.hash))
 
     def _revise(self, tx: Tx, row: store.Row, revision: store.Revision, now: float, **values: Any) -> None:
         """The newest revision is now this one. The port stays unless another is asked for."""
