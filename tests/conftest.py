@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from services import SERVICES, wait_until
+from servers import Server, start_in_process
+from services import SERVICES
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # start times are part of what is tested
 for _name in [n for n in os.environ if n.startswith(("MODELYARD_", "AZUREML_"))]:
@@ -74,52 +74,15 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             terminalreporter.line(f"{name}: {count} skipped; install it with: {SERVICES[name].install}")
 
 
-@dataclass
-class Server:
-    """A yard's server inside this process, listening on a real socket, without an agent."""
-
-    home: Path
-    url: str
-    owner_token: str
-    node_token: str
-    yard: Any
-    stop: Callable[[], None]
-
-
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Start a server in this process: `start_server(database=…, clock=…)`; stopped at the end of the test."""
     running: list[Server] = []
 
     def start(clock: Any = None, **settings: Any) -> Server:
-        import uvicorn
-
-        from modelyard.server.app import build
-        from modelyard.server.kernel.settings import Settings
-
         home = tmp_path / f"home-{len(running)}"
         home.mkdir(exist_ok=True)
-        yard = build(Settings(home=home, port=0, **settings), "owner-token", "node-token", clock)
-        config = uvicorn.Config(
-            yard.app,
-            host="127.0.0.1",
-            port=0,
-            log_level="warning",
-            lifespan="on",
-            timeout_graceful_shutdown=1,
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        wait_until(lambda: server.started, "the server to listen")
-        port = server.servers[0].sockets[0].getsockname()[1]
-
-        def stop() -> None:
-            server.should_exit = True
-            thread.join(timeout=20)
-            yard.close()
-
-        running.append(Server(home, f"http://127.0.0.1:{port}", "owner-token", "node-token", yard, stop))
+        running.append(start_in_process(home, clock, **settings))
         return running[-1]
 
     yield start

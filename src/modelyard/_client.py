@@ -199,7 +199,13 @@ class Client:
             elif not retry.pause():
                 raise self._unavailable(method, path, problem) from problem
 
-    def download(self, path: str, target: str, query: Optional[Mapping[str, Any]] = None) -> int:
+    def download(
+        self,
+        path: str,
+        target: str,
+        query: Optional[Mapping[str, Any]] = None,
+        timeout_s: Optional[float] = None,
+    ) -> int:
         """Write what `path` answers to the file `target`, whole or not at all; answer its size in bytes.
 
         A broken transfer goes on where it stopped.
@@ -213,7 +219,7 @@ class Client:
         full = self._target(path, query)
         try:
             with open(part, "wb") as file:
-                self._fetch_into(file, full, path)
+                self._fetch_into(file, full, path, timeout_s or self.timeout_s)
                 size = file.tell()
             os.replace(part, target)
         finally:
@@ -232,13 +238,13 @@ class Client:
             self._connections = Connections(self._host, self._port, self._is_tls, self._connect_timeout_s)
         return self._connections
 
-    def _fetch_into(self, file: Any, target: str, path: str) -> None:
+    def _fetch_into(self, file: Any, target: str, path: str, timeout_s: float) -> None:
         wire, retry = self._wire(), _Retry(self.patience_s)
         while True:
             start = file.tell()
             sent = self._headers(None, None, None, {"Range": f"bytes={start}-"} if start else None)
             try:
-                response = wire.send("GET", target, None, sent, self.timeout_s)
+                response = wire.send("GET", target, None, sent, timeout_s)
                 if response.status >= 400:
                     answer = Answer(response.status, wire.lower(response), response.read())
                     if answer.status == 416 and start:

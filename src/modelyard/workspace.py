@@ -265,6 +265,39 @@ class Workspace(CloudWorkspace):
         self._known = self._client.request("PATCH", self._path(), body, kind=WorkspaceInfo)
         return self.get_details()
 
+    def export(
+        self,
+        path: str,
+        experiments: Optional[List[str]] = None,
+        runs: Optional[List[str]] = None,
+        files: bool = True,
+    ) -> int:
+        """Write the workspace to one file, or of it only these experiments (names) and runs (ids) with what belongs to
+        them; `files=False` leaves all bytes out: files, logs, snapshots, models. Answers the size of the file.
+
+        No keys and no tokens are in it.
+        """
+        from modelyard import transfer  # as in get_run
+
+        return transfer.export(self, path, experiments, runs, files)
+
+    @staticmethod
+    def import_(
+        path: str,
+        name: Optional[str] = None,
+        into: Optional[Workspace] = None,
+        merge: str = "fail",
+        preview: bool = False,
+    ) -> Any:
+        """Make a new workspace of an exported file, under its old name or `name`; or bring it `into` one that is there.
+
+        `merge` says what becomes of a run, model, … that is there with other content: "skip", "replace", "fail" or
+        "rename". Answers an ImportReport; with `preview` nothing is written.
+        """
+        from modelyard import transfer  # as in get_run
+
+        return transfer.import_(path, name, into, merge, preview)
+
     def get_run(self, run_id: str) -> Any:
         """The run with this id, whatever its experiment."""
         from modelyard.runs.run import Run  # not needed by a program that only reads models, say

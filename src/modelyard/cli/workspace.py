@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from modelyard.cli.connection import client, yard_wide
 from modelyard.cli.lazy import YardGroup
 from modelyard.cli.names import Name
-from modelyard.cli.output import confirm, print_items, print_record, tell_deleted, when
+from modelyard.cli.output import (
+    confirm,
+    moving,
+    print_items,
+    print_json,
+    print_record,
+    say,
+    size,
+    tell_deleted,
+    wants_json,
+    when,
+)
+from modelyard.cli.transfer import tell_import
 from modelyard.cli.values import pairs
 
 
@@ -101,3 +115,53 @@ def delete(name: str, yes: bool) -> None:
     confirm(f"Delete workspace {name!r} with all its runs, models and endpoints?", yes)
     Workspace._named(name, client()).delete()
     tell_deleted("workspace", name)
+
+
+@workspace.command()
+@click.argument("name", type=Name("workspace"))
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--experiment", "experiments", multiple=True, help="Only this experiment; may be repeated.")
+@click.option(
+    "--run", "--runs", "runs", multiple=True, help="Only this run and those below it; may be repeated."
+)
+@click.option("--no-files", is_flag=True, help="Leave all bytes out: files, logs, snapshots, models.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE if it is there.")
+def export(
+    name: str, file: str, experiments: tuple[str, ...], runs: tuple[str, ...], no_files: bool, overwrite: bool
+) -> None:
+    """Write a workspace to one FILE: runs, metrics, files, models and the rest, but no keys and no tokens."""
+    from modelyard.workspace import Workspace
+
+    if os.path.exists(file) and not overwrite:
+        raise click.UsageError(f"{file} exists already; --overwrite replaces it")
+    opened = Workspace._named(name, client())
+    with moving(opened._client, f"Exporting {name}"):
+        bytes_ = opened.export(file, list(experiments), list(runs), files=not no_files)
+    if wants_json():
+        print_json({"file": os.path.abspath(file), "bytes": bytes_})
+        return
+    say(f"Exported workspace {name} to {file} ({size(bytes_)}).")
+
+
+@workspace.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@click.option("--as", "as_", metavar="NAME", help="The name of the new workspace. Default: the one it had.")
+@click.option("--into", metavar="NAME", help="Bring it into this workspace, which is there.")
+@click.option(
+    "--merge",
+    type=click.Choice(["skip", "replace", "fail", "rename"]),
+    default="fail",
+    show_default=True,
+    help="What becomes of a run, model, … that is there with other content.",
+)
+@click.option("--preview", is_flag=True, help="Only tell what would become of it.")
+def import_(file: str, as_: str | None, into: str | None, merge: str, preview: bool) -> None:
+    """Make a workspace of an exported FILE, or bring it into one that is there."""
+    from modelyard.transfer import send
+
+    if as_ and into:
+        raise click.UsageError("give either --as or --into")
+    yard = client()
+    with moving(yard, f"Importing {file}", os.path.getsize(file)):
+        report = send(yard, file, into or as_ or "", bool(into), merge, preview)
+    tell_import(report)

@@ -103,7 +103,13 @@ class KeptRuns(Client):
             code="offline",
         )
 
-    def download(self, path: str, target: str, query: Optional[Mapping[str, Any]] = None) -> int:
+    def download(
+        self,
+        path: str,
+        target: str,
+        query: Optional[Mapping[str, Any]] = None,
+        timeout_s: Optional[float] = None,
+    ) -> int:
         content = self.raw("GET", path).body
         os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
         with open(target, "wb") as file:

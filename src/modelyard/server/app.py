@@ -15,27 +15,32 @@ from starlette.types import ASGIApp
 
 from modelyard.server.artifacts import api as artifacts_api
 from modelyard.server.artifacts.service import ArtifactService
+from modelyard.server.artifacts.transfer import ArtifactTransfer
 from modelyard.server.artifacts.uploads import Uploads
 from modelyard.server.compute import api as compute_api
 from modelyard.server.compute.service import ComputeService
 from modelyard.server.data import api as data_api
 from modelyard.server.data.service import DataService
+from modelyard.server.data.transfer import DataTransfer
 from modelyard.server.endpoints import api as endpoints_api
 from modelyard.server.endpoints.reconcile import LostServices
 from modelyard.server.endpoints.service import EndpointService
 from modelyard.server.environments import api as environments_api
 from modelyard.server.environments.service import EnvironmentService
+from modelyard.server.environments.transfer import EnvironmentTransfer
 from modelyard.server.kernel import http, openapi, security, system
 from modelyard.server.kernel.auth import Identity
-from modelyard.server.kernel.blobs import open_store
+from modelyard.server.kernel.blobs import BlobStore, open_store
 from modelyard.server.kernel.clock import Clock, SystemClock
 from modelyard.server.kernel.db import Database
 from modelyard.server.kernel.errors import ProblemError
 from modelyard.server.kernel.events import Hub
 from modelyard.server.kernel.figures import Traffic
+from modelyard.server.kernel.history import EventTransfer
 from modelyard.server.kernel.reconcile import Round, forget_leases
 from modelyard.server.kernel.settings import Settings
 from modelyard.server.kernel.supervisor import Supervisor
+from modelyard.server.kernel.transfer import Transfer
 from modelyard.server.lifetime import api as lifetime_api
 from modelyard.server.lifetime.reconcile import LEASE_S as RECEIPTS_LEASE_S
 from modelyard.server.lifetime.reconcile import Receipts, Upkeep
@@ -47,13 +52,17 @@ from modelyard.server.models import api as models_api
 from modelyard.server.models import api_registered as registered_api
 from modelyard.server.models.registered import RegisteredModels
 from modelyard.server.models.service import ModelService
+from modelyard.server.models.transfer import ModelTransfer
 from modelyard.server.runs import api as runs_api
 from modelyard.server.runs import folding_store
 from modelyard.server.runs.folding import FoldMetrics
 from modelyard.server.runs.reconcile import LostRuns
 from modelyard.server.runs.service import RunService
+from modelyard.server.runs.transfer import RunTransfer
 from modelyard.server.sql import api as sql_api
 from modelyard.server.sql.service import SqlService
+from modelyard.server.transfer import api as transfer_api
+from modelyard.server.transfer.service import TransferService
 from modelyard.server.workspaces import api as workspaces_api
 from modelyard.server.workspaces.service import WorkspaceService
 from modelyard.version import VERSION
@@ -128,6 +137,9 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
     upkeep = Upkeep(clock, lifetime, retention, settings.trash_days, workspaces.ids)
     supervisor.add("upkeep", Round(db, clock, upkeep), every_s=60.0)
 
+    transfer = _transfer(db, clock, blobs, settings, workspaces, runs, endpoints)
+    supervisor.add("abandoned-imports", transfer.sweep, every_s=3600.0)
+
     routes: list[http.Route] = []
     for collected in (
         workspaces_api.routes(workspaces),
@@ -142,6 +154,7 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
         lifetime_api.routes(lifetime, retention),
         mlflow_api.routes(runs, identity, models, registered, artifacts, Uploads(db, clock, artifacts)),
         sql_api.routes(SqlService(db, settings)),
+        transfer_api.routes(transfer),
     ):
         routes += collected.items
     routes += system.routes(
@@ -152,6 +165,29 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
     ).items
     traffic = Traffic(_asgi(settings, routes, identity, workspaces, hub, supervisor))
     return Yard(traffic, routes, db, supervisor, workspaces, artifacts)
+
+
+def _transfer(
+    db: Database,
+    clock: Clock,
+    blobs: BlobStore,
+    settings: Settings,
+    workspaces: WorkspaceService,
+    runs: RunService,
+    endpoints: EndpointService,
+) -> TransferService:
+    slices: list[Transfer] = [  # from the bottom up
+        ArtifactTransfer(db, clock, blobs),
+        DataTransfer(db),
+        EnvironmentTransfer(db),
+        ModelTransfer(db, endpoints.using_model),
+        RunTransfer(db),
+        EventTransfer(db),
+    ]
+    transfer = TransferService(db, clock, workspaces, slices, blobs.read, settings.home / "staging")
+    transfer.find_experiment = lambda workspace_id, name: runs.experiments.get(workspace_id, name).id
+    transfer.find_run = lambda workspace_id, run_id: runs.get(workspace_id, run_id).id
+    return transfer
 
 
 def _asgi(

@@ -71,6 +71,13 @@ def snapshot(tx: Tx, workspace_id: str, tree_id: str) -> SnapshotInfo | None:
     return None if row is None else SnapshotInfo(tree_id, row.file_count, row.size_bytes, row.created_at)
 
 
+def snapshots_of(tx: Tx, workspace_id: str) -> list[tuple[str, float]]:
+    """Tree id and time of each, by tree."""
+    query = sa.select(snapshots.c.tree_id, snapshots.c.created_at)
+    query = query.where(snapshots.c.workspace_id == workspace_id).order_by(snapshots.c.tree_id)
+    return [(row.tree_id, row.created_at) for row in tx.execute(query)]
+
+
 def forget_workspace(tx: Tx, workspace_id: str) -> None:
     """Its blobs belong to nobody, until the garbage collection removes their bytes too."""
     tx.execute(sa.delete(uploads).where(uploads.c.workspace_id == workspace_id))

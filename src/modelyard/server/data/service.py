@@ -31,7 +31,9 @@ class DataService:
         store.files.hold(artifacts.garbage.holders)
 
     def begin_workspace(self, tx: Tx, workspace_id: str) -> None:
-        """Give a new workspace its default datastore."""
+        """Give a new workspace its default datastore, unless it came in with its own."""
+        if store.every(tx, workspace_id):
+            return
         info = DatastoreInfo(DEFAULT_NAME, _DEFAULT_TYPE, True, self._clock.now())
         store.add(tx, new_id(), workspace_id, info)
 

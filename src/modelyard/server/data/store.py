@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from modelyard.server.artifacts.named_files import NamedFiles
@@ -33,6 +35,17 @@ def every(tx: Tx, workspace_id: str) -> list[tuple[str, DatastoreInfo]]:
         (row.id, DatastoreInfo(row.name, row.type, row.is_default, row.created_at))
         for row in tx.execute(query)
     ]
+
+
+def rows(tx: Tx, workspace_id: str) -> list[sa.Row[Any]]:
+    """The datastores as they are kept, by name."""
+    query = sa.select(datastores).where(datastores.c.workspace_id == workspace_id)
+    return list(tx.execute(query.order_by(datastores.c.name)))
+
+
+def is_taken(tx: Tx, datastore_id: str) -> bool:
+    """Whether a datastore of any workspace has this id."""
+    return tx.execute(sa.select(datastores.c.id).where(datastores.c.id == datastore_id)).first() is not None
 
 
 def forget_workspace(tx: Tx, workspace_id: str) -> None:

@@ -58,6 +58,22 @@ def last_position(tx: Tx, workspace_id: str, name: str) -> int:
     return tx.execute(query).scalar() or 0
 
 
+def rows(tx: Tx, workspace_id: str) -> list[sa.Row[Any]]:
+    """All versions as they are kept, by name, oldest first."""
+    query = sa.select(environments).where(environments.c.workspace_id == workspace_id)
+    return list(tx.execute(query.order_by(environments.c.name, environments.c.position)))
+
+
+def remove(tx: Tx, workspace_id: str, name: str, version: str) -> None:
+    tx.execute(
+        sa.delete(environments).where(
+            environments.c.workspace_id == workspace_id,
+            environments.c.name == name,
+            environments.c.version == version,
+        )
+    )
+
+
 def forget_workspace(tx: Tx, workspace_id: str) -> None:
     tx.execute(sa.delete(environments).where(environments.c.workspace_id == workspace_id))
 

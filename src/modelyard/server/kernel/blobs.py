@@ -79,7 +79,8 @@ def open_store(url: str, staging_root: Path) -> BlobStore:
 
 
 @contextlib.contextmanager
-def _full_disk_is_said(place: str) -> Iterator[None]:
+def full_disk_is_said(place: str) -> Iterator[None]:
+    """Raises DiskFull in place of the system's own error."""
     try:
         yield
     except OSError as error:
@@ -98,7 +99,7 @@ class FileBlobs:
     def __init__(self, root: Path) -> None:
         self._root = root
         try:
-            with _full_disk_is_said(str(self._root)):
+            with full_disk_is_said(str(self._root)):
                 (root / "staging").mkdir(parents=True, exist_ok=True)
                 self._packs = Packs(root / "packs")
         except (OSError, sqlite3.Error) as error:
@@ -107,7 +108,7 @@ class FileBlobs:
             ) from error
 
     def put(self, staged: Iterable[tuple[str, Path]]) -> None:
-        with _full_disk_is_said(str(self._root)):
+        with full_disk_is_said(str(self._root)):
             directories: set[Path] = set()
             pairs = list(staged)
             _flush([file for _, file in pairs], self._root)
@@ -121,7 +122,7 @@ class FileBlobs:
                 _flush_directory(directory)
 
     def put_pack(self, file: Path, contents: Sequence[Packed]) -> None:
-        with _full_disk_is_said(str(self._root)):
+        with full_disk_is_said(str(self._root)):
             try:
                 self._packs.add(file, contents)
             except sqlite3.OperationalError as error:
@@ -183,7 +184,7 @@ class FileBlobs:
     @contextlib.contextmanager
     def staging(self) -> Iterator[Path]:
         with (
-            _full_disk_is_said(str(self._root)),
+            full_disk_is_said(str(self._root)),
             tempfile.TemporaryDirectory(dir=self._root / "staging", ignore_cleanup_errors=True) as directory,
         ):
             yield Path(directory)
@@ -342,7 +343,7 @@ class ObjectBlobs:
 
     @contextlib.contextmanager
     def staging(self) -> Iterator[Path]:
-        with _full_disk_is_said(str(self._staging_root)):
+        with full_disk_is_said(str(self._staging_root)):
             self._staging_root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self._staging_root, ignore_cleanup_errors=True) as directory:
                 yield Path(directory)

@@ -97,6 +97,22 @@ def unregister(tx: Tx, workspace_id: str, name: str) -> None:
     change(tx, workspace_id, name, registered=False, description="")
 
 
+def name_rows(tx: Tx, workspace_id: str) -> list[_Row]:
+    """All names ever used as they are kept."""
+    query = sa.select(model_names).where(model_names.c.workspace_id == workspace_id)
+    return list(tx.execute(query.order_by(model_names.c.name)))
+
+
+def tag_rows(tx: Tx, workspace_id: str) -> list[_Row]:
+    query = sa.select(model_name_tags).where(model_name_tags.c.workspace_id == workspace_id)
+    return list(tx.execute(query.order_by(model_name_tags.c.name, model_name_tags.c.key)))
+
+
+def alias_rows(tx: Tx, workspace_id: str) -> list[_Row]:
+    query = sa.select(model_aliases).where(model_aliases.c.workspace_id == workspace_id)
+    return list(tx.execute(query.order_by(model_aliases.c.name, model_aliases.c.alias)))
+
+
 def has_versions(tx: Tx, workspace_id: str, name: str) -> bool:
     """Those in the trash count."""
     query = sa.select(models.c.id).where(*_of(models, workspace_id, name)).limit(1)

@@ -188,6 +188,12 @@ def with_aliases(tx: Tx, workspace_id: str, infos: Sequence[ModelInfo]) -> list[
     return [dataclasses.replace(i, aliases=named.get((i.name, i.version), [])) for i in infos]
 
 
+def rows(tx: Tx, workspace_id: str) -> list[sa.Row[Any]]:
+    """All versions but those in the trash as they are kept, in the order of registration."""
+    query = sa.select(models).where(models.c.workspace_id == workspace_id, THERE)
+    return list(tx.execute(query.order_by(models.c.id)))
+
+
 def forget_workspace(tx: Tx, workspace_id: str) -> None:
     for table in (models, model_labels, model_aliases, model_name_tags, model_names):
         tx.execute(sa.delete(table).where(table.c.workspace_id == workspace_id))

@@ -60,6 +60,16 @@ def joined(parts: list[Arrays]) -> Arrays:
     return Arrays(*(np.concatenate([getattr(part, name) for part in parts]) for name in columns))
 
 
+def numbered(start: int, stop: int) -> NDArray[np.int64]:
+    """The numbers of points that follow each other."""
+    return np.arange(start, stop, dtype=np.int64)
+
+
+def has_negative_zero(points: Arrays) -> bool:
+    """SQLite's own numbers have none, so such points go into a block however few they are."""
+    return bool((np.signbit(points.values) & (points.values == 0)).any())
+
+
 def in_a_row(points: Arrays) -> list[Arrays]:
     """Cut where a number is missing, because what came there is no number."""
     cuts = (np.flatnonzero(np.diff(points.seqs) != 1) + 1).tolist()

@@ -46,6 +46,13 @@ def every(tx: Tx, workspace_id: str, view: str) -> list[Row]:
     return list(tx.execute(query.where(*views.conditions(experiments, view)).order_by(experiments.c.name)))
 
 
+def is_taken(tx: Tx, experiment_id: str) -> bool:
+    """Whether an experiment of any workspace has this id."""
+    return (
+        tx.execute(sa.select(experiments.c.id).where(experiments.c.id == experiment_id)).first() is not None
+    )
+
+
 def change(tx: Tx, experiment_id: str, **given: Any) -> None:
     tx.execute(sa.update(experiments).where(experiments.c.id == experiment_id).values(**given))
 

@@ -85,7 +85,7 @@ def add(tx: Tx, **given: Any) -> None:
 
 
 def write_labels(tx: Tx, run_id: str, kind: str, given: dict[str, str]) -> None:
-    rows = [{"run_id": run_id, "kind": kind, "key": k, "value": _indexed(v)} for k, v in given.items()]
+    rows = [{"run_id": run_id, "kind": kind, "key": k, "value": indexed(v)} for k, v in given.items()]
     if rows:
         tx.execute(sa.insert(labels), rows)
 
@@ -100,7 +100,8 @@ def change_labels(
     write_labels(tx, run_id, kind, {k: v for k, v in after.items() if before.get(k) != v})
 
 
-def _indexed(value: str) -> str:
+def indexed(value: str) -> str:
+    """A label's value as it is searched by."""
     if len(value) <= _LONGEST_INDEXED:
         return value
     return "sha256:" + hashlib.sha256(value.encode("utf-8")).hexdigest()

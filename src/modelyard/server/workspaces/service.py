@@ -76,10 +76,7 @@ class WorkspaceService:
         def write(tx: Tx) -> WorkspaceInfo:
             if not store.add(tx, info):
                 if not body.exist_ok:
-                    raise Conflict(
-                        "workspace_exists",
-                        f"Workspace {body.name!r} exists already. Choose another name, or create it with exist_ok.",
-                    )
+                    raise _exists(body.name)
                 return _found(store.by_name(tx, body.name), body.name)
             for begin in self.on_create:
                 begin(tx, info.id)
@@ -138,6 +135,19 @@ class WorkspaceService:
         self._db.write(write)
         self._known.pop(name, None)
 
+    def is_name_taken(self, tx: Tx, name: str) -> bool:
+        return store.by_name(tx, name) is not None
+
+    def is_id_taken(self, tx: Tx, workspace_id: str) -> bool:
+        return store.by_id(tx, workspace_id) is not None
+
+    def take_in(self, tx: Tx, info: WorkspaceInfo) -> None:
+        """A workspace whose things are here already becomes one that people see. Raises Conflict for a taken name."""
+        if not store.add(tx, info):
+            raise _exists(info.name)
+        for begin in self.on_create:
+            begin(tx, info.id)
+
     def _publish(self, tx: Tx, kind: str, info: WorkspaceInfo, actor: str) -> None:
         events.publish(
             tx,
@@ -158,6 +168,13 @@ def check_name(name: str) -> None:
             f"Workspace name {name[:80]!r} can't be used: it needs 2 to 33 letters, digits, '-' or '_' and begins "
             "with a letter or digit.",
         )
+
+
+def _exists(name: str) -> Conflict:
+    return Conflict(
+        "workspace_exists",
+        f"Workspace {name!r} exists already. Choose another name, or create it with exist_ok.",
+    )
 
 
 def _found(info: WorkspaceInfo | None, name: str) -> WorkspaceInfo:

@@ -19,6 +19,7 @@ def upgrade() -> None:
     _mlflow()
     _garbage()
     _receipts()
+    _transfer()
 
 
 def _runs() -> None:
@@ -219,4 +220,15 @@ def _receipts() -> None:
         sa.Column("keep_last", sa.Integer(), nullable=False),
         sa.Column("filter", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "name"),
+    )
+
+
+def _transfer() -> None:
+    op.create_table(
+        "incoming_workspaces",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("workspace_id", sa.String(), nullable=False),
+        sa.Column("file", sa.String(), nullable=False),
+        sa.Column("touched_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
     )
