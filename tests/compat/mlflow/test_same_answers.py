@@ -247,7 +247,65 @@ def _begin(side: Side, story: str) -> None:
     side.ids["run"] = made["run"]["info"]["run_id"]
 
 
-STORIES = {"experiments": EXPERIMENTS, "runs": RUNS, "metrics": METRICS, "searches": SEARCHES}
+MODEL = "/logged-models/{model}"
+_DATASET = {"name": "iris", "digest": "abc", "source_type": "local", "source": "{}"}
+
+MODELS = [
+    post("/logged-models", {"experiment_id": "{exp}", "name": "mod", "source_run_id": "{run}", "model_type": "agent",
+         "params": [{"key": "a", "value": "1"}], "tags": [{"key": "t", "value": "v"}]}, model="model.info.model_id"),
+    post("/logged-models", {"experiment_id": "{exp}"}, other="model.info.model_id"),
+    post("/logged-models", {"name": "mod"}),
+    post("/logged-models", {"experiment_id": "{exp}", "name": "a/b"}),
+    post("/logged-models", {"experiment_id": "987654", "name": "ab"}),
+    get(MODEL),
+    get("/logged-models/none"),
+    Call("PATCH", API + MODEL, {"model_id": "{model}", "status": "LOGGED_MODEL_READY"}),
+    Call("PATCH", API + MODEL, {"model_id": "{model}", "status": 3}),
+    Call("PATCH", API + MODEL, {"model_id": "{model}"}),
+    Call("PATCH", API + "/logged-models/none", {"model_id": "none", "status": 2}),
+    Call("PATCH", API + MODEL + "/tags", {"tags": [{"key": "x", "value": "y"}, {"key": "x", "value": "z"}]}),
+    Call("DELETE", API + MODEL + "/tags/t"),
+    Call("DELETE", API + MODEL + "/tags/t"),
+    Call("DELETE", API + "/logged-models/none/tags/t"),
+    post(MODEL + "/params", {"model_id": "{model}", "params": [{"key": "p", "value": "q"}]}),
+    post("/runs/log-metric", {**RUN, "key": "acc", "value": 0.5, "timestamp": 5, "step": 1, "model_id": "{model}", "dataset_name": "d", "dataset_digest": "e"}),
+    post("/runs/log-batch", {**RUN, "metrics": [{"key": "acc", "value": 0.7, "timestamp": 6, "step": 2, "model_id": "{model}"}]}),
+    get(MODEL),
+    post("/runs/outputs", {**RUN, "models": [{"model_id": "{model}", "step": 3}]}),
+    post("/runs/outputs", RUN),
+    post("/runs/log-inputs", {**RUN, "datasets": [{"tags": [{"key": "mlflow.data.context", "value": "train"}], "dataset": _DATASET}]}),
+    post("/runs/log-inputs", {**RUN, "datasets": [{"dataset": {**_DATASET, "schema": "{}", "profile": "{}"}}, {"dataset": {**_DATASET, "name": "second"}}]}),
+    post("/runs/log-inputs", {"run_id": "nope", "datasets": []}),
+    get("/runs/get?run_id={run}"),
+    _find("datasets.name = 'second'"),
+    _find("dataset.digest LIKE 'a%' and datasets.context = 'train'"),
+    _find("datasets.name = 'third'"),
+    Call("POST", "/ajax-api/2.0/mlflow/experiments/search-datasets", {"experiment_ids": ["{exp}"]}),
+    Call("POST", "/ajax-api/2.0/mlflow/experiments/search-datasets", {}),
+    post("/logged-models/search", {"experiment_ids": ["{exp}"], "filter": "name = 'mod' and metrics.acc > 0.6"}),
+    post("/logged-models/search", {"experiment_ids": ["{exp}"], "filter": "params.a = '1' AND tags.x = 'z'"}),
+    post("/logged-models/search", {"experiment_ids": ["{exp}"], "order_by": [{"field_name": "metrics.acc", "ascending": False}], "max_results": 1}),
+    post("/logged-models/search", {"experiment_ids": ["{exp}"], "filter": "metrics.acc > 0.6", "datasets": [{"dataset_name": "d", "dataset_digest": "e"}]}),
+    post("/logged-models/search", {"experiment_ids": ["{exp}"], "filter": "metrics.acc < 0.6", "datasets": [{"dataset_name": "d", "dataset_digest": "e"}]}),
+    post("/logged-models/search", {"experiment_ids": ["{exp}"], "order_by": [{"field_name": "bogus"}]}),
+    post("/logged-models/search", {"experiment_ids": ["{exp}"], "datasets": [{}]}),
+    Call("DELETE", API + MODEL),
+    get(MODEL),
+    get(MODEL + "?allow_deleted=true"),
+    post("/runs/log-inputs", {**RUN, "models": [{"model_id": "{other}"}]}),
+    get("/runs/get?run_id={run}"),
+    post("/runs/log-model", {**RUN, "model_json": "{"}),
+    post("/runs/log-model", {**RUN, "model_json": '{"flavors": {}}'}, words=False),
+    post("/runs/log-model", {**RUN, "model_json": '{"artifact_path": "m", "flavors": {"f": {}}, "utc_time_created": "2020-01-01", "run_id": "{run}"}'}),
+]  # fmt: skip
+
+STORIES = {
+    "experiments": EXPERIMENTS,
+    "runs": RUNS,
+    "metrics": METRICS,
+    "searches": SEARCHES,
+    "models": MODELS,
+}
 
 
 @pytest.mark.parametrize("story", STORIES)

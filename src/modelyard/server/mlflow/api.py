@@ -11,7 +11,17 @@ from modelyard.server.artifacts.uploads import Uploads
 from modelyard.server.kernel.auth import Identity, Permission
 from modelyard.server.kernel.http import Call, Routes
 from modelyard.server.mlflow import artifacts as artifact_routes
-from modelyard.server.mlflow import errors, experiments, metrics, protocol, registry, run_search, runs
+from modelyard.server.mlflow import (
+    errors,
+    experiments,
+    inputs,
+    logged_models,
+    metrics,
+    protocol,
+    registry,
+    run_search,
+    runs,
+)
 from modelyard.server.mlflow.access import RunAccess
 from modelyard.server.mlflow.artifact_files import ArtifactFiles
 from modelyard.server.mlflow.protocol import UNDER, route
@@ -40,6 +50,8 @@ def routes(
     run_search.add(r, access)
     metrics.add_histories(r, access)
     experiments.add(r, run_service.experiments)
+    inputs.add(r, access)
+    logged_models.add(r, access)
     artifact_routes.add(r, files, uploads)
     registry.add(r, registered, models, Sources(files, registered, models))
     _add_server(r)

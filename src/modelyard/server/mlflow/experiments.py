@@ -195,6 +195,11 @@ def find(experiments: Experiments, call: Call, experiment_id: str) -> Experiment
         raise _no_such(experiment_id) from None
 
 
+def known_ids(experiments: Experiments, call: Call, experiment_ids: Sequence[str]) -> list[str]:
+    """For a search, which finds nothing in an experiment that is not there."""
+    return [find(experiments, call, one).id if one == DEFAULT_ID else one for one in experiment_ids]
+
+
 def find_active(experiments: Experiments, call: Call, experiment_id: str) -> ExperimentInfo:
     found = find(experiments, call, experiment_id)
     if found.deleted_at is not None:

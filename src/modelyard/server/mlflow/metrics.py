@@ -15,11 +15,13 @@ from modelyard.server.kernel.http import Call, Routes
 from modelyard.server.mlflow import errors, names, paging, runs, shapes
 from modelyard.server.mlflow.access import RunAccess
 from modelyard.server.mlflow.experiments import KeyValue
-from modelyard.server.mlflow.protocol import Message, RunMessage, number, route
+from modelyard.server.mlflow.protocol import Message, RunMessage, route
 from modelyard.server.mlflow.shapes import Json
 from modelyard.server.runs.appending import Sample
+from modelyard.server.runs.logged_models_store import ModelMetric
 from modelyard.server.runs.metrics import MAX_POINTS
 from modelyard.wire.metrics import MetricPoints
+from modelyard.wire.runs import RunUpdate
 
 MAX_METRICS = 1000  # in one batch, as all of it together
 MAX_LABELS = 100  # parameters, and tags
@@ -84,15 +86,29 @@ def add_logging(r: Routes, access: RunAccess) -> None:
 
     @route(r, "POST", "2.0/mlflow/runs/log-metric", Permission.RUN_WRITE, often=True)
     async def log_metric(call: Call, body: LogMetric) -> Json:
-        one = Metric(body.key, body.value, body.timestamp, body.step)
-        await _append(access, call, body.run_id, _samples([one], in_batch=False))
+        one = Metric(
+            body.key,
+            body.value,
+            body.timestamp,
+            body.step,
+            body.model_id,
+            body.dataset_name,
+            body.dataset_digest,
+        )
+        samples = _samples([one], in_batch=False)
+        if body.model_id:
+            await run_in_threadpool(_log_all, access, call, body.run_id, samples, RunUpdate(), [one])
+        else:
+            await _append(access, call, body.run_id, samples)
         return {}
 
     @route(r, "POST", "2.0/mlflow/runs/log-batch", Permission.RUN_WRITE, often=True)
     async def log_batch(call: Call, body: LogBatch) -> Json:
         samples = _checked(body)
-        if body.params or body.tags:
-            await run_in_threadpool(_log_all, access, call, body, samples)
+        of_models = [metric for metric in body.metrics if metric.model_id]
+        if body.params or body.tags or of_models:
+            update = runs.changed(body.params, body.tags, in_batch=True)
+            await run_in_threadpool(_log_all, access, call, body.run_id, samples, update, of_models)
         else:
             await _append(access, call, body.run_id, samples)
         return {}
@@ -213,13 +229,33 @@ def _check_metric(metric: Metric, path: str) -> None:
     names.check_length("Metric name", metric.key, names.MAX_KEY)
 
 
-def _log_all(access: RunAccess, call: Call, body: LogBatch, samples: list[Sample]) -> None:
-    update = runs.changed(body.params, body.tags, in_batch=True)
-    with access.active(call, body.run_id):
+def _log_all(
+    access: RunAccess,
+    call: Call,
+    run_id: str,
+    samples: list[Sample],
+    update: RunUpdate,
+    of_models: list[Metric],
+) -> None:
+    """The slower way, for what comes with parameters, tags, or metrics of a model."""
+    metrics = [
+        ModelMetric(
+            m.model_id,
+            m.key,
+            m.value or 0.0,
+            m.timestamp or 0,
+            m.step,
+            run_id,
+            m.dataset_name,
+            m.dataset_digest,
+        )
+        for m in of_models
+    ]
+    with access.active(call, run_id):
         try:
-            access.runs.tracking.log(call.workspace_id, body.run_id, samples, update, call.principal.name)
+            access.runs.tracking.log(call.workspace_id, run_id, samples, update, metrics, call.principal.name)
         except Conflict as error:
-            raise runs.param_refusal(error, body.run_id, alone=False) from None
+            raise runs.param_refusal(error, run_id, alone=False) from None
 
 
 Point = tuple[int, int, float]  # Unix milliseconds, step, value
@@ -288,7 +324,7 @@ def sampled(points: Sequence[Point], most: int) -> list[Point]:
 
 
 def _message(key: str, point: Point) -> Json:
-    return {"key": key, "value": number(point[2]), "timestamp": point[0], "step": point[1]}
+    return shapes.point(key, point[2], point[0], point[1])
 
 
 def _check_sampled(body: GetSampled) -> None:

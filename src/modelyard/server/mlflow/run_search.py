@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import TypeVar
+import functools
+import re
+from collections.abc import Callable
 
 from modelyard.server.kernel.auth import Permission
 from modelyard.server.kernel.http import Call, Routes
-from modelyard.server.mlflow import errors, experiments, paging, shapes
+from modelyard.server.mlflow import errors, experiments, filters, paging, shapes
 from modelyard.server.mlflow.access import RunAccess
 from modelyard.server.mlflow.experiments import ViewType, view_name
 from modelyard.server.mlflow.protocol import Message, route
 from modelyard.server.mlflow.shapes import NOTE, PARENT, RUN_NAME, USER, Json
+from modelyard.server.runs.inputs_store import DatasetUse
 from modelyard.server.runs.search.expression import (
     All,
     AnyOf,
     Attribute,
     Column,
     Expression,
+    IsNull,
     Label,
     LabelKind,
+    Like,
     Not,
+    OneOf,
     OrderBy,
+    Test,
 )
 from modelyard.server.runs.search.parser import Dialect, parse, parse_order
 from modelyard.server.runs.search.query import Query, View
@@ -36,8 +42,8 @@ _FIELDS = {
     PARENT: Attribute("parent"),
     USER: Attribute("user_id"),
 }
-
-C = TypeVar("C", Column, Expression)
+# Attributes of a run's data sets -> fields of DatasetUse.
+_DATASETS = {"dataset_name": "name", "dataset_digest": "digest", "dataset_context": "context"}
 
 
 class SearchRuns(Message):
@@ -61,17 +67,22 @@ def add(r: Routes, access: RunAccess) -> None:
             )
         paging.check_max_results(body.max_results)
         found = runs.search(call.workspace_id, call.principal, query(call, access, body))
-        answer = shapes.without_empty({"runs": [shapes.run(one) for one in found.items]})
+        inputs = runs.tracking.inputs_of([one.info.id for one in found.items])
+        answer = shapes.without_empty(
+            {"runs": [shapes.run(one, inputs.get(one.info.id)) for one in found.items]}
+        )
         return {**answer, "next_page_token": found.next} if found.next else answer
 
 
 def query(call: Call, access: RunAccess, body: SearchRuns) -> Query:
     """Raises INVALID_PARAMETER_VALUE for a filter or an order that can't be read."""
     orders = parse_order(body.order_by, Dialect.MLFLOW)
+    ids = experiments.known_ids(access.runs.experiments, call, body.experiment_ids)
+    uses = functools.cache(lambda: access.runs.tracking.dataset_uses(call.workspace_id, ids))
     return Query(
-        filter=_ours(parse(body.filter, Dialect.MLFLOW)),
+        filter=_ours(parse(body.filter, Dialect.MLFLOW), uses),
         order_by=tuple(OrderBy(_column(one.column), one.descending) for one in orders),
-        experiments=tuple(_known_ids(call, access, body.experiment_ids)),
+        experiments=tuple(ids),
         view=_VIEWS[view_name(body.run_view_type)],
         limit=body.max_results,
         after=body.page_token,
@@ -79,21 +90,30 @@ def query(call: Call, access: RunAccess, body: SearchRuns) -> Query:
     )
 
 
-def _known_ids(call: Call, access: RunAccess, experiment_ids: Sequence[str]) -> list[str]:
-    """MLflow finds no runs in an experiment that is not there."""
-    default = experiments.DEFAULT_ID
-    return [
-        experiments.find(access.runs.experiments, call, one).id if one == default else one
-        for one in experiment_ids
-    ]
-
-
-def _ours(expression: Expression) -> Expression:
+def _ours(expression: Expression, uses: Callable[[], list[DatasetUse]]) -> Expression:
+    """With our columns for MLflow's, and with the runs that a test of data sets finds in its place: a run may read many."""
     if isinstance(expression, All | AnyOf):
-        return dataclasses.replace(expression, operands=tuple(map(_ours, expression.operands)))
+        operands = tuple(_ours(operand, uses) for operand in expression.operands)
+        return dataclasses.replace(expression, operands=operands)
     if isinstance(expression, Not):
-        return Not(_ours(expression.operand))
-    return dataclasses.replace(expression, column=_column(expression.column))
+        return Not(_ours(expression.operand, uses))
+    column = expression.column
+    if isinstance(column, Attribute) and column.name in _DATASETS:
+        found = {use.run_id for use in uses() if _holds(expression, getattr(use, _DATASETS[column.name]))}
+        return OneOf(Attribute("run_id"), tuple(sorted(found))) if found else AnyOf(())
+    return dataclasses.replace(expression, column=_column(column))
+
+
+def _holds(test: Test, value: str | None) -> bool:
+    if isinstance(test, IsNull):
+        return value is None
+    if value is None:
+        return False
+    if isinstance(test, OneOf):
+        return value in test.values
+    if isinstance(test, Like):
+        return filters.like(value, test.pattern, re.IGNORECASE if test.any_case else re.NOFLAG)
+    return (value == test.value) is (test.operator == "=")
 
 
 def _column(column: Column) -> Column:

@@ -95,7 +95,8 @@ def add(r: Routes, access: RunAccess) -> None:
 
     @route(r, "GET", "2.0/mlflow/runs/get", Permission.RUN_READ)
     def get(call: Call, body: RunMessage) -> Json:
-        return {"run": shapes.run(access.found(call, body.run_id))}
+        found = access.found(call, body.run_id)
+        return {"run": shapes.run(found, runs.tracking.inputs_of([body.run_id]).get(body.run_id))}
 
 
 def _add_life(r: Routes, access: RunAccess) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from modelyard.server.mlflow.protocol import number
 from modelyard.server.runs import lifecycle, tracking
+from modelyard.server.runs.inputs_store import Dataset, Inputs
 from modelyard.server.runs.search.service import FoundRun, Summary
 from modelyard.wire.experiments import ExperimentInfo
 from modelyard.wire.runs import RunInfo
@@ -42,6 +43,10 @@ def experiment_root(experiment_id: str) -> str:
 
 def run_root(experiment_id: str, run_id: str) -> str:
     return f"{experiment_root(experiment_id)}/{run_id}/artifacts"
+
+
+def model_root(experiment_id: str, model_id: str) -> str:
+    return f"{experiment_root(experiment_id)}/models/{model_id}/artifacts"
 
 
 def experiment(info: ExperimentInfo) -> Json:
@@ -82,11 +87,33 @@ def new_run(info: RunInfo) -> Json:
     return {"info": run_info(info), "data": data, "inputs": {}}
 
 
-def run(found: FoundRun) -> Json:
+def run(found: FoundRun, inputs: Inputs | None) -> Json:
     info = found.info
     metrics = [latest for m in found.metrics if (latest := _latest(m)) is not None]
     data = {"metrics": metrics, "params": pairs(info.params), "tags": pairs(run_tags(info))}
-    return {"info": run_info(info), "data": without_empty(data), "inputs": {}, "outputs": {}}
+    read, made = _inputs(inputs or Inputs())
+    return {"info": run_info(info), "data": without_empty(data), "inputs": read, "outputs": made}
+
+
+def _inputs(inputs: Inputs) -> tuple[Json, Json]:
+    datasets = [without_empty({"tags": pairs(one.tags), "dataset": _dataset(one)}) for one in inputs.datasets]
+    models = [{"model_id": model_id} for model_id in inputs.models]
+    outputs = [{"model_id": model.model_id, "step": model.step} for model in inputs.outputs]
+    return (
+        without_empty({"dataset_inputs": datasets, "model_inputs": models}),
+        without_empty({"model_outputs": outputs}),
+    )
+
+
+def _dataset(one: Dataset) -> Json:
+    optional = {"schema": one.schema, "profile": one.profile}
+    return {
+        "name": one.name,
+        "digest": one.digest,
+        "source_type": one.source_type,
+        "source": one.source,
+        **{name: text for name, text in optional.items() if text},
+    }
 
 
 def run_tags(info: RunInfo) -> dict[str, str]:
@@ -107,9 +134,8 @@ def _latest(summary: Summary) -> Json | None:
         return None
     # Points without a step are numbered as they came, which is how they are drawn.
     step = summary.count - 1 if summary.last_step is None else summary.last_step
-    return {
-        "key": summary.name,
-        "value": number(summary.last),
-        "timestamp": summary.last_ms,
-        "step": step,
-    }
+    return point(summary.name, summary.last, summary.last_ms or 0, step)
+
+
+def point(key: str, value: float, time_ms: int, step: int) -> Json:
+    return {"key": key, "value": number(value), "timestamp": time_ms, "step": step}

@@ -29,6 +29,7 @@ from modelyard.server.runs.creation import Creation, Place, is_within, no_such_r
 from modelyard.server.runs.experiments import Experiments
 from modelyard.server.runs.files import RunFiles
 from modelyard.server.runs.journal import Journal
+from modelyard.server.runs.logged_models import LoggedModels
 from modelyard.server.runs.logs import RunLogs
 from modelyard.server.runs.metrics import Metrics
 from modelyard.server.runs.placement import Placement
@@ -77,6 +78,7 @@ class RunService:
         self.comparison = RunComparison(db, artifacts)
         self.appender = Appender(db, clock)
         self.files = RunFiles(db, clock, artifacts)
+        self.logged_models = LoggedModels(db, clock, artifacts)
         self.tracking = Tracking(db, clock)
         self.logs = RunLogs(db, clock, hub, self.files)
         self._creation = Creation(db, clock, artifacts, environments, self.experiments, settings.lease_s)

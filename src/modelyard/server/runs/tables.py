@@ -244,3 +244,72 @@ append_keys = sa.Table(
     sa.Index("metric_append_keys_at", "at"),
     sqlite_with_rowid=False,
 )
+
+# Data sets that runs read, as MLflow describes them: where from, which columns, a hash of the content.
+run_datasets = sa.Table(
+    "run_datasets",
+    metadata,
+    sa.Column("run_id", sa.String, sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("digest", sa.String, primary_key=True),
+    sa.Column("position", sa.Integer, nullable=False),  # 0, 1, 2 … as they came
+    sa.Column("source_type", sa.String, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("schema", sa.Text, nullable=False),
+    sa.Column("profile", sa.Text, nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+)
+
+# A model that was logged, not (yet) registered: MLflow 3 gives it an id, a status, parameters and metrics of its own.
+logged_models = sa.Table(
+    "logged_models",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("workspace_id", sa.String, nullable=False),
+    sa.Column(
+        "experiment_id", sa.String, sa.ForeignKey("experiments.id", ondelete="CASCADE"), nullable=False
+    ),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("type", sa.String, nullable=False),
+    sa.Column("status", sa.String, nullable=False),  # UNSPECIFIED | PENDING | READY | FAILED
+    sa.Column("source_run_id", sa.String, nullable=False),  # empty: none; the run itself may be gone
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("params", sa.JSON, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("updated_at", sa.Float, nullable=False),
+    sa.Column("deleted_at", sa.Float),
+    sa.Index("logged_models_listed", "experiment_id", "created_at"),
+)
+
+logged_model_files = sa.Table(
+    "logged_model_files",
+    metadata,
+    sa.Column("model_id", sa.String, sa.ForeignKey("logged_models.id", ondelete="CASCADE"), primary_key=True),
+    *named_files.columns(),
+    sqlite_with_rowid=False,
+)
+
+# Metrics that runs logged about a model; they are metrics of the run too.
+logged_model_metrics = sa.Table(
+    "logged_model_metrics",
+    metadata,
+    sa.Column("model_id", sa.String, sa.ForeignKey("logged_models.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("time_ms", sa.BigInteger, primary_key=True),
+    sa.Column("step", sa.BigInteger, primary_key=True),
+    sa.Column("run_id", sa.String, primary_key=True),
+    sa.Column("value", sa.Float),  # NULL is NaN
+    sa.Column("dataset_name", sa.String, nullable=False),
+    sa.Column("dataset_digest", sa.String, nullable=False),
+)
+
+# Logged models that a run made (`step` says when) or used.
+run_models = sa.Table(
+    "run_models",
+    metadata,
+    sa.Column("run_id", sa.String, sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("direction", sa.String, primary_key=True),  # input | output
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("model_id", sa.String, nullable=False),
+    sa.Column("step", sa.BigInteger, nullable=False),
+)

@@ -10,9 +10,20 @@ from modelyard.server.kernel.auth import Kind
 from modelyard.server.kernel.clock import Clock
 from modelyard.server.kernel.db import Database, Tx
 from modelyard.server.kernel.errors import Conflict, Forbidden, NotFound
-from modelyard.server.runs import appending, experiments_store, lifecycle, news, rules, store
+from modelyard.server.runs import (
+    appending,
+    experiments_store,
+    inputs_store,
+    lifecycle,
+    logged_models_store,
+    news,
+    rules,
+    store,
+)
 from modelyard.server.runs.appending import Sample
 from modelyard.server.runs.creation import Place, is_within, no_such_run
+from modelyard.server.runs.inputs_store import Dataset, DatasetUse, Inputs, ModelOutput
+from modelyard.server.runs.logged_models_store import ModelMetric
 from modelyard.wire.runs import RunInfo, RunStatus, RunUpdate
 
 TYPE = "mlflow.run"
@@ -78,20 +89,55 @@ class Tracking:
         return self._db.write(write)
 
     def log(
-        self, workspace_id: str, run_id: str, samples: Sequence[Sample], update: RunUpdate, actor: str
-    ) -> None:
-        """Points, and tags and parameters beside them: all or nothing. Raises NotFound, Conflict, Invalid."""
+        self, workspace_id: str, run_id: str, samples: Sequence[Sample], update: RunUpdate,
+        of_models: Sequence[ModelMetric], actor: str,
+    ) -> None:  # fmt: skip
+        """Points, those of them that tell of a model, and tags and parameters beside them: all or nothing.
+
+        Raises NotFound, Conflict, Invalid.
+        """
         news.check_update(update)
 
         def write(tx: Tx) -> None:
-            row = store.by_id(tx, workspace_id, run_id) if rules.is_run_id(run_id) else None
-            if row is None:
-                raise no_such_run(run_id)
+            row = _find(tx, workspace_id, run_id)
             news.update(tx, row, update, self._clock.now(), actor)
             if samples:
                 appending.write(tx, run_id, samples)
+            logged_models_store.add_metrics(tx, of_models)
 
         self._db.write(write)
+
+    def log_inputs(
+        self, workspace_id: str, run_id: str, datasets: Sequence[Dataset], model_ids: Sequence[str]
+    ) -> None:
+        """Data sets and models that the run reads. Raises NotFound."""
+
+        def write(tx: Tx) -> None:
+            row = _find(tx, workspace_id, run_id)
+            inputs_store.add_datasets(tx, run_id, datasets)
+            inputs_store.add_models(tx, run_id, "input", [ModelOutput(m, 0) for m in model_ids])
+            store.change(tx, row)
+
+        self._db.write(write)
+
+    def log_outputs(self, workspace_id: str, run_id: str, models: Sequence[ModelOutput]) -> None:
+        """Models that the run made. Raises NotFound."""
+
+        def write(tx: Tx) -> None:
+            row = _find(tx, workspace_id, run_id)
+            inputs_store.add_models(tx, run_id, "output", models)
+            store.change(tx, row)
+
+        self._db.write(write)
+
+    def inputs_of(self, run_ids: Sequence[str]) -> dict[str, Inputs]:
+        """Of those of the runs that read or made something."""
+        with self._db.read() as tx:
+            return inputs_store.of_runs(tx, run_ids)
+
+    def dataset_uses(self, workspace_id: str, experiment_ids: Sequence[str]) -> list[DatasetUse]:
+        with self._db.read() as tx:
+            return list(inputs_store.uses(tx, workspace_id, experiment_ids))
 
     def set_status(
         self, workspace_id: str, run_id: str, then: RunStatus | None, ended_at: float | None, actor: str
@@ -102,9 +148,7 @@ class Tracking:
         """
 
         def write(tx: Tx) -> RunInfo:
-            row = store.by_id(tx, workspace_id, run_id) if rules.is_run_id(run_id) else None
-            if row is None:
-                raise no_such_run(run_id)
+            row = _find(tx, workspace_id, run_id)
             if row.spec is None:
                 self._set_status(tx, row, then, ended_at, actor)
             return _read(tx, workspace_id, run_id)
@@ -136,10 +180,14 @@ class Tracking:
                 raise Forbidden("other_run", f"{caller.name} may create only child runs of itself.")
         if parent_id is None:
             return None
-        parent = store.by_id(tx, place.workspace_id, parent_id) if rules.is_run_id(parent_id) else None
-        if parent is None:
-            raise no_such_run(parent_id)
-        return parent
+        return _find(tx, place.workspace_id, parent_id)
+
+
+def _find(tx: Tx, workspace_id: str, run_id: str) -> store.Row:
+    row = store.by_id(tx, workspace_id, run_id) if rules.is_run_id(run_id) else None
+    if row is None:
+        raise no_such_run(run_id)
+    return row
 
 
 def _read(tx: Tx, workspace_id: str, run_id: str) -> RunInfo:

@@ -17,6 +17,7 @@ def upgrade() -> None:
     _models()
     _uploads()
     _mlflow()
+    _logged_models()
     _garbage()
     _receipts()
     _transfer()
@@ -231,4 +232,74 @@ def _transfer() -> None:
         sa.Column("file", sa.String(), nullable=False),
         sa.Column("touched_at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
+    )
+
+
+def _logged_models() -> None:
+    op.create_table(
+        "run_datasets",
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("source_type", sa.String(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("schema", sa.Text(), nullable=False),
+        sa.Column("profile", sa.Text(), nullable=False),
+        sa.Column("tags", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("run_id", "name", "digest"),
+    )
+    op.create_table(
+        "run_models",
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("direction", sa.String(), nullable=False),
+        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("model_id", sa.String(), nullable=False),
+        sa.Column("step", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("run_id", "direction", "position"),
+    )
+    op.create_table(
+        "logged_models",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("workspace_id", sa.String(), nullable=False),
+        sa.Column("experiment_id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("type", sa.String(), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("source_run_id", sa.String(), nullable=False),
+        sa.Column("tags", sa.JSON(), nullable=False),
+        sa.Column("params", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("updated_at", sa.Float(), nullable=False),
+        sa.Column("deleted_at", sa.Float(), nullable=True),
+        sa.ForeignKeyConstraint(["experiment_id"], ["experiments.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("logged_models_listed", "logged_models", ["experiment_id", "created_at"])
+    op.create_table(
+        "logged_model_files",
+        sa.Column("model_id", sa.String(), nullable=False),
+        sa.Column("path", sa.String(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("executable", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(["model_id"], ["logged_models.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("model_id", "path"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "logged_model_metrics",
+        sa.Column("model_id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("time_ms", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("step", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("value", sa.Float(), nullable=True),
+        sa.Column("dataset_name", sa.String(), nullable=False),
+        sa.Column("dataset_digest", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["model_id"], ["logged_models.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("model_id", "name", "time_ms", "step", "run_id"),
     )
