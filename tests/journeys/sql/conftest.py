@@ -15,10 +15,12 @@ from starlette.testclient import TestClient
 
 from modelyard.server.app import Yard, build
 from modelyard.server.kernel.clock import ManualClock
+from modelyard.server.kernel.reconcile import Round
 from modelyard.server.kernel.settings import Settings
+from modelyard.server.runs.folding import FoldMetrics
 
 W = "/api/v1/workspaces/default"
-BLOCK = 2000  # points sent at once, so that they are kept as a block
+BLOCK = 2000  # points sent at once, so that they are kept as blocks, and folded
 
 
 @dataclass
@@ -91,6 +93,10 @@ def _fill(y: SqlYard) -> None:
             run_id, [{"k": "m", "n": "loss", "v": factor / (s + 1), "t": 1000 + s, "s": s} for s in range(4)]
         )
         y.log(run_id, [{"k": "m", "n": "many", "v": factor * i, "t": 5000 + i} for i in range(BLOCK)])
+    y.log(
+        "a", [{"k": "m", "n": "folded", "v": i, "t": i, **({"s": i} if i % 2 else {})} for i in range(BLOCK)]
+    )
+    Round(y.yard.db, y.clock, FoldMetrics(y.yard.db))()
     odd = [("NaN", None), ("Infinity", 1), ("-Infinity", 2)]
     y.log(
         "c",

@@ -40,6 +40,10 @@ def test_points_come_from_rows_and_from_blocks(yard: Any) -> None:
         "SELECT r.experiment, count(*), sum(p.value), min(p.time), max(step) FROM points p JOIN runs r USING (run_id) "
         "WHERE p.name = 'many' GROUP BY ALL"
     ) == [["first", 4000, 3 * 1999 * 1000.0, "1970-01-01T00:00:05", None]]
+    rows = yard.ask(
+        "SELECT count(*), count(step), sum(value), max(position) FROM points WHERE name = 'folded'"
+    )
+    assert rows == [[2000, 1000, 1999 * 1000.0, 1999]]
 
 
 def test_nan_and_infinities_are_kept(yard: Any) -> None:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from modelyard.server.kernel.db import Tx
 from modelyard.server.runs import codec, points_store
-from modelyard.server.runs.metrics_store import RAW
 
 
 @dataclass(frozen=True)
@@ -90,23 +89,8 @@ def _of_rows(rows: list[points_store.PointRow]) -> Arrays:
 
 
 def _of_block(block: points_store.Block) -> Arrays:
-    count = block.size
-    seqs = np.arange(block.seq, block.seq + count, dtype=np.int64)
-    if block.codec == RAW:
-        times = np.frombuffer(block.times_ms, "<i8").astype(np.int64)
-        values = np.frombuffer(block.values, "<f8").astype(np.float64)
-        if block.steps is None:
-            return Arrays(seqs, np.zeros(count, np.int64), np.zeros(count, np.bool_), times, values)
-        steps = np.frombuffer(block.steps, "<i8").astype(np.int64)
-        return Arrays(seqs, steps, np.ones(count, np.bool_), times, values)
-    steps, stepped = codec.unpack_steps(block.steps, count)
-    return Arrays(
-        seqs,
-        steps,
-        stepped,
-        codec.unpack_ints(block.times_ms, count),
-        codec.unpack_floats(block.values, count),
-    )
+    seqs = np.arange(block.seq, block.seq + block.size, dtype=np.int64)
+    return Arrays(seqs, *codec.unpack(block.codec, block.size, block.steps, block.times_ms, block.values))
 
 
 def packed(series_id: int, points: Arrays) -> tuple[Any, ...]:

@@ -34,6 +34,18 @@ _EXACT = 2.0**53
 _LEVEL = 6
 
 
+def unpack(
+    version: int, count: int, steps: bytes | None, times_ms: bytes, values: bytes
+) -> tuple[Ints, Mask, Ints, Floats]:
+    """A block's steps (0 where there is none), which there are, times and values; `version` 0 is plain 64-bit numbers."""
+    if version == VERSION:
+        return *unpack_steps(steps, count), unpack_ints(times_ms, count), unpack_floats(values, count)
+    there = np.full(count, steps is not None)
+    plain = np.zeros(count, np.int64) if steps is None else np.frombuffer(steps, "<i8").astype(np.int64)
+    times = np.frombuffer(times_ms, "<i8").astype(np.int64)
+    return plain, there, times, np.frombuffer(values, "<f8").astype(np.float64)
+
+
 def pack_steps(steps: Ints, present: Mask) -> bytes | None:
     """None where no point has a step."""
     if not present.any():

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modelyard.server.kernel.queries import Refused, Scan
+from modelyard.server.runs import codec
 
 MOST_POINTS = 50_000_000  # of one query: a minute's work
 _SERIES = 500  # looked up together
@@ -25,7 +26,6 @@ _OF_A_SERIES = {
 _POINT = ("series_id", "seq", "step", "time_ms", "value")
 _BLOCK = ("series_id", "seq", "count", "codec", "steps", "times_ms", "values")
 
-Whole = npt.NDArray[np.int64]
 Batch = dict[str, Any]
 
 
@@ -70,15 +70,10 @@ def _folded(scan: Scan, place: Mapping[int, int]) -> Iterator[tuple[npt.NDArray[
     waiting: list[Any] = []
     size = 0
     for rows in scan.more("blocks", _BLOCK, "series_id", list(place)):
-        for series_id, seq, count, _codec, steps, times_ms, values in rows:
+        for series_id, seq, count, version, steps, times_ms, values in rows:
+            columns = codec.unpack(version, count, steps, times_ms, values)
             waiting.append(
-                (
-                    place[series_id],
-                    np.arange(seq, seq + count),
-                    [None] * count if steps is None else np.frombuffer(steps, "<i8"),
-                    np.frombuffer(times_ms, "<i8"),
-                    np.frombuffer(values, "<f8"),
-                )
+                (np.full(count, place[series_id], np.uint32), np.arange(seq, seq + count), *columns)
             )
             size += count
             if size >= _TOGETHER:
@@ -89,18 +84,12 @@ def _folded(scan: Scan, place: Mapping[int, int]) -> Iterator[tuple[npt.NDArray[
 
 
 def _joined(blocks: Sequence[Any]) -> tuple[npt.NDArray[np.uint32], Batch]:
-    places, positions, steps, times_ms, values = zip(*blocks, strict=True)
-    owners = np.repeat(np.array(places, dtype=np.uint32), [len(v) for v in values])
-    whole = all(isinstance(s, np.ndarray) for s in steps)
+    owners, positions, steps, stepped, times_ms, values = map(np.concatenate, zip(*blocks, strict=True))
     return owners, {
-        "position": arrow.Array.from_numpy(np.concatenate(positions)),
-        "step": arrow.Array.from_numpy(np.concatenate(steps))
-        if whole
-        else [n for s in steps for n in _plain(s)],
-        "time": arrow.Array.from_numpy(np.concatenate(times_ms) / 1000),
-        "value": arrow.Array.from_numpy(np.concatenate(values)),
+        "position": arrow.Array.from_numpy(positions),
+        "step": arrow.Array.from_numpy(steps)
+        if stepped.all()
+        else [step if there else None for step, there in zip(steps.tolist(), stepped.tolist(), strict=True)],
+        "time": arrow.Array.from_numpy(times_ms / 1000),
+        "value": arrow.Array.from_numpy(values),
     }
-
-
-def _plain(steps: Sequence[int | None] | Whole) -> Sequence[int | None]:
-    return steps.tolist() if isinstance(steps, np.ndarray) else steps
