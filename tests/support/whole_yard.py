@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from modelyard.server.app import Yard, build
 from modelyard.server.kernel.clock import ManualClock
+from modelyard.server.kernel.db import Database
 from modelyard.server.kernel.reconcile import Round
 from modelyard.server.kernel.settings import Settings
 from modelyard.server.lifetime.reconcile import Receipts
@@ -31,6 +33,11 @@ class WholeYard:
             method, path, headers={**headers, **options.pop("headers", {})}, **given, **options
         )
         return answer.json() if answer.content else None
+
+    def raw(self, path: str) -> bytes:
+        answer = self.http.get(path, headers={"authorization": "Bearer owner"})
+        assert answer.status_code == 200, answer.text
+        return answer.content
 
     def round(self) -> None:
         """What the loop that works off receipts does once."""
@@ -71,6 +78,16 @@ class WholeYard:
 
     def ids(self, query: str = "") -> set[str]:
         return {r["id"] for r in self.call("GET", f"{W}/runs{query}")["items"]}
+
+
+def emptied(url: str) -> str:
+    """A PostgreSQL database that other tests have used."""
+    db = Database(url)
+    with db.engine.begin() as connection:
+        connection.execute(sa.text("DROP SCHEMA public CASCADE"))
+        connection.execute(sa.text("CREATE SCHEMA public"))
+    db.close()
+    return url
 
 
 def open_yard(home: Path, **given: Any) -> WholeYard:

@@ -84,9 +84,10 @@ def _database(settings: Any) -> Finding:
         try:
             with db.read() as tx:
                 tx.execute(sa.text("SELECT 1"))
+                schema = None
                 if sa.inspect(tx).has_table("alembic_version"):
-                    _check_schema(tx.execute(sa.text("SELECT version_num FROM alembic_version")).scalar())
-            return "PostgreSQL answers"
+                    schema = tx.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+            return f"PostgreSQL answers, {_schema(schema)}"
         finally:
             db.close()
 
@@ -102,26 +103,31 @@ def _look_into(file: Path) -> str:
     connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)
     try:
         answer = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        version = None
         if (
             answer == "ok"
             and connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
         ):
-            _check_schema(connection.execute("SELECT max(version_num) FROM alembic_version").fetchone()[0])
+            version = connection.execute("SELECT max(version_num) FROM alembic_version").fetchone()[0]
+        schema = _schema(version)
     finally:
         connection.close()
     if answer != "ok":
         raise ValueError(f"{file} is damaged: {answer}")
-    return f"SQLite, {file.stat().st_size / 1024**2:.1f} MiB, sound"
+    return f"SQLite, {file.stat().st_size / 1024**2:.1f} MiB, sound, {schema}"
 
 
-def _check_schema(version: str | None) -> None:
-    """Raises ValueError for a schema that a newer modelyard wrote: schemas count upward."""
+def _schema(version: str | None) -> str:
+    """Which schema it is. Raises ValueError for one that a newer modelyard wrote: schemas count upward."""
     from modelyard.server.migrations import HEAD
 
     if version is not None and version > HEAD:
         raise ValueError(
             f"a newer modelyard wrote it (schema {version}, this one knows {HEAD}); start that one"
         )
+    if version is None:
+        return "without a schema yet"
+    return f"schema {version}" + ("" if version == HEAD else f", brought to {HEAD} when the yard starts")
 
 
 def _blobs(settings: Any) -> Finding:

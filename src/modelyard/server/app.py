@@ -93,7 +93,7 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
     clock = clock or SystemClock()
     hub = Hub(poll_s=30.0 if settings.database_url.startswith("sqlite:") else 1.0)
     db = Database(settings.database_url, hub.notify)
-    migrate(db)
+    migrate(db, copies=settings.home)
     blobs = open_store(settings.blobs_url, settings.home / "staging")
     identity = Identity(db, clock, owner_token)
     supervisor = Supervisor(clock)

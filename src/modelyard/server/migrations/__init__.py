@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from modelyard.server.kernel.db import Database
-from modelyard.server.kernel.errors import Conflict, DiskFull
+from modelyard.server.kernel.errors import Conflict
+from modelyard.server.migrations import backup
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -36,10 +34,11 @@ _LOCK = (
 )
 
 
-def migrate(db: Database, history: Path = _HISTORY, head: str = HEAD) -> None:
+def migrate(db: Database, history: Path = _HISTORY, head: str = HEAD, copies: Path | None = None) -> None:
     """Bring the schema to this version's state. Raises Conflict for a database written by a newer modelyard.
 
-    An existing SQLite file is copied beside itself first. `history` holds env.py and versions/.
+    What is there is copied first: an SQLite file beside itself, PostgreSQL to `copies` where pg_dump is there. `history`
+    holds env.py and versions/.
     """
     now = _revision(db)
     if now == head:
@@ -50,9 +49,10 @@ def migrate(db: Database, history: Path = _HISTORY, head: str = HEAD) -> None:
 
     config = configuration(history)
     known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
-    if db.is_sqlite and now in known:
-        copy = back_up(db, head)
-        log.info("the database is at schema %s; a copy of it is in %s", now, copy)
+    if now in known:
+        log.info(
+            "the database is at schema %s and is brought to %s. %s", now, head, backup.copy(db, head, copies)
+        )
     with _schema_change(db) as connection:
         if not db.is_sqlite:
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
@@ -86,7 +86,7 @@ def _schema_change(db: Database) -> Iterator[sa.Connection]:
             with connection.begin():
                 yield connection
         finally:
-            if db.is_sqlite:
+            if db.is_sqlite and not connection.invalidated:
                 driver.execute("PRAGMA foreign_keys=ON")
 
 
@@ -98,28 +98,6 @@ def configuration(history: Path = _HISTORY) -> Config:
     config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     config.set_main_option("path_separator", "os")
     return config
-
-
-def back_up(db: Database, head: str) -> Path:
-    """Copy the SQLite file, as it is at this moment, to `<file>.before-<head>`. Raises DiskFull."""
-    source = Path(db.engine.url.database or "")
-    copy = source.with_name(f"{source.name}.before-{head}")
-    part = copy.with_name(copy.name + ".part")
-    part.unlink(missing_ok=True)
-    try:
-        os.close(os.open(part, os.O_WRONLY | os.O_CREAT, 0o600))
-        with closing(sqlite3.connect(source)) as here, closing(sqlite3.connect(part)) as there:
-            here.backup(there)
-            there.execute("PRAGMA journal_mode=DELETE")
-        os.replace(part, copy)
-    except (OSError, sqlite3.OperationalError) as error:
-        part.unlink(missing_ok=True)
-        raise DiskFull(
-            "no_backup",
-            f"The copy of the database that is made before an upgrade can't be written to {copy}: {error}. It needs "
-            f"{source.stat().st_size:,} bytes. Nothing was changed.",
-        ) from error
-    return copy
 
 
 def _revision(db: Database) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from whole_yard import W, WholeYard, open_yard
+from whole_yard import W, WholeYard, emptied, open_yard
 
 from modelyard.server.environments.service import EnvironmentService
 from modelyard.server.kernel.events import Hub
@@ -180,7 +180,7 @@ def test_garbage_is_collected_when_asked_for(yard: WholeYard) -> None:
 
 
 def test_it_is_the_same_on_postgresql(tmp_path: Path, service: Callable[[str], str]) -> None:
-    yard = open_yard(tmp_path, database=service("postgresql"))
+    yard = open_yard(tmp_path, database=emptied(service("postgresql")))
     file = yard.keep(LARGE)
     yard.run("r1", file)
     yard.run("c1", parent_id=None, experiment="other")
