@@ -1,4 +1,4 @@
-"""The points of one series as numpy arrays, out of rows and blocks. Needs numpy, so import it late."""
+"""Points of one series as numpy arrays, made of rows and blocks. Pure; needs numpy, so import it late."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelyard.server.kernel.db import Tx
-from modelyard.server.runs import codec, points_store
+from modelyard.server.runs import codec
+from modelyard.server.runs.blocks import Block
 
 
 @dataclass(frozen=True)
@@ -31,25 +31,6 @@ class Arrays:
         return Arrays(
             self.seqs[which], self.steps[which], self.stepped[which], self.times_ms[which], self.values[which]
         )
-
-
-def read(tx: Tx, series_id: int, start: int = 0, stop: int | None = None) -> Arrays:
-    """The points numbered from `start` to before `stop`, or all from there on."""
-    parts = [_of_rows(points_store.rows(tx, series_id, start, stop))]
-    for block in points_store.blocks(tx, series_id, start, stop):
-        parts.append(_of_block(block))
-    parts = [part for part in parts if len(part)]
-    if not parts:
-        return _of_rows([])
-    parts.sort(key=lambda part: int(part.seqs[0]))
-    found = joined(parts)
-    if (np.diff(found.seqs) < 0).any():  # rows lie between blocks
-        found = found[np.argsort(found.seqs, kind="stable")]
-    if found.seqs[0] < start or (stop is not None and found.seqs[-1] >= stop):
-        found = found[
-            (found.seqs >= start) & (found.seqs < (stop if stop is not None else found.seqs[-1] + 1))
-        ]
-    return found
 
 
 def joined(parts: list[Arrays]) -> Arrays:
@@ -76,7 +57,7 @@ def in_a_row(points: Arrays) -> list[Arrays]:
     return [points[start:stop] for start, stop in itertools.pairwise(edges) if stop > start]
 
 
-def _of_rows(rows: list[points_store.PointRow]) -> Arrays:
+def of_rows(rows: list[tuple[int, int | None, int, float | None]]) -> Arrays:
     """`rows`: seq, step, time, value."""
     seqs, steps, times, values = zip(*rows, strict=True) if rows else ((), (), (), ())
     return Arrays(
@@ -88,7 +69,7 @@ def _of_rows(rows: list[points_store.PointRow]) -> Arrays:
     )
 
 
-def _of_block(block: points_store.Block) -> Arrays:
+def of_block(block: Block) -> Arrays:
     seqs = np.arange(block.seq, block.seq + block.size, dtype=np.int64)
     return Arrays(seqs, *codec.unpack(block.codec, block.size, block.steps, block.times_ms, block.values))
 

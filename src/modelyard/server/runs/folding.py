@@ -93,10 +93,12 @@ class FoldMetrics:
 def _fold(tx: Tx, series: folding_store.Standing, stop: int, is_over: bool) -> Fold:
     """What becomes of the points of one series that are numbered from `folded` to before `stop`."""
     # Heavy, and not needed before the first points are folded.
-    from modelyard.server.runs import arrays
+    from modelyard.server.runs import arrays, series_reader
 
     extents = points_store.extents(tx, series.series_id, series.folded, stop)
-    points = arrays.read(tx, series.series_id, series.folded, max([stop, *(end for _, end in extents)]))
+    points = series_reader.read(
+        tx, series.series_id, series.folded, max([stop, *(end for _, end in extents)])
+    )
     spans: list[Span] = []
     blocks: list[metrics_store.BlockRow] = []
     then = stop

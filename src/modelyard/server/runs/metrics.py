@@ -84,9 +84,9 @@ def _points(tx: Tx, series_id: int, start: int, stop: int) -> list[points_store.
     if not points_store.blocks(tx, series_id, start, stop):
         return points_store.rows(tx, series_id, start, stop)
     # Heavy, and most runs are small.
-    from modelyard.server.runs import arrays
+    from modelyard.server.runs import series_reader
 
-    found = arrays.read(tx, series_id, start, stop)
+    found = series_reader.read(tx, series_id, start, stop)
     steps = [
         s if known else None for s, known in zip(found.steps.tolist(), found.stepped.tolist(), strict=True)
     ]

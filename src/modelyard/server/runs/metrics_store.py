@@ -12,11 +12,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from modelyard.server.kernel.db import Tx, driver, insert
+from modelyard.server.runs.blocks import RAW
 from modelyard.server.runs.tables import blocks, points, series, streams, values
 
 Row = sa.Row[Any]
-
-RAW = 0  # the codec of blocks that are only packed
 
 PointRow = tuple[int, int, int | None, int, float | None]  # series, seq, step, time_ms, value
 ValueRow = tuple[int, int, str, int | None, int, str]  # series, seq, kind, step, time_ms, JSON

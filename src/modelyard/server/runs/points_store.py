@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from modelyard.server.kernel.db import Tx, driver
+from modelyard.server.runs.blocks import Block
 
 PointRow = tuple[int, int | None, int, float | None]  # seq, step, time_ms, value; None is NaN
-
-
-class Block(NamedTuple):
-    seq: int
-    size: int
-    codec: int
-    steps: bytes | None
-    times_ms: bytes
-    values: bytes
 
 
 _ALL = 2**63 - 1

@@ -14,7 +14,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from run_yard import RunYard, W, run_yard
 
-from modelyard.server.runs import appending, arrays, codec, folding, folding_store, points_store, series_store
+from modelyard.server.runs import (
+    appending,
+    codec,
+    folding,
+    folding_store,
+    points_store,
+    series_reader,
+    series_store,
+)
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 
@@ -176,7 +184,7 @@ def _check(yard: RunYard, wanted: list[tuple[float, int, int | None]]) -> None:
         if summary is None:
             assert not wanted
             return
-        found = arrays.read(tx, summary.id)
+        found = series_reader.read(tx, summary.id)
         rows = points_store.rows(tx, summary.id, 0, None)
     assert len(found) == len(wanted) == summary.count - summary.values_count
     assert bits(found.values) == bits([value for value, _, _ in wanted])
