@@ -17,6 +17,7 @@ from typing import (
     Callable,
     Dict,
     Iterable,
+    Iterator,
     List,
     Mapping,
     NamedTuple,
@@ -227,16 +228,25 @@ class Client:
                 os.unlink(part)
         return size
 
+    def events(self, path: str, query: Optional[Mapping[str, Any]] = None) -> Iterator[Tuple[str, Any]]:
+        """Server-sent events as (kind, JSON value), until one of kind `end`; a broken stream goes on where it stopped."""
+        from modelyard._events import follow  # only who follows something needs it
+
+        return follow(self, self._target(path, query), path)
+
     def close(self) -> None:
         """Close this thread's connection; a later request opens another."""
         self._wire().drop()
 
     def _wire(self) -> Connections:
         if self._connections is None:
-            from modelyard._transport import Connections  # http.client costs 30 ms, and some never connect
-
-            self._connections = Connections(self._host, self._port, self._is_tls, self._connect_timeout_s)
+            self._connections = self._new_wire()
         return self._connections
+
+    def _new_wire(self) -> Connections:
+        from modelyard._transport import Connections  # http.client costs 30 ms, and some never connect
+
+        return Connections(self._host, self._port, self._is_tls, self._connect_timeout_s)
 
     def _fetch_into(self, file: Any, target: str, path: str, timeout_s: float) -> None:
         wire, retry = self._wire(), _Retry(self.patience_s)

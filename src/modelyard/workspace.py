@@ -378,6 +378,26 @@ class Workspace(CloudWorkspace):
             "POST", self._path("runs", "compare"), body, kind=Comparison, idempotent=True
         )
 
+    def metric_series(
+        self,
+        runs: List[Any],
+        names: Any = None,
+        points: Optional[int] = None,
+        method: str = "minmax",
+        from_step: Optional[int] = None,
+        to_step: Optional[int] = None,
+        from_time: Optional[float] = None,
+        to_time: Optional[float] = None,
+    ) -> List[Any]:
+        """The series of metrics of many runs (Run objects or ids) in one call, as a list of MetricSeries; see
+        `Run.metric_series`."""
+        from modelyard.runs import series
+        from modelyard.runs.scope import Scope
+
+        ids = [run if isinstance(run, str) else run.id for run in runs]
+        query = series.series_query(ids, names, points, method, (from_step, to_step), (from_time, to_time))
+        return series.read(Scope(self._client, self.name), query)
+
     def sql(self, query: str, **params: Any) -> Any:
         """What a SELECT over the workspace's runs, metrics, models … finds, as a `SqlResult`.
 

@@ -21,25 +21,25 @@ class Server:
     stop: Callable[[], None]
 
 
-def start_in_process(home: Path, clock: Any = None, **settings: Any) -> Server:
+def start_in_process(home: Path, clock: Any = None, port: int = 0, **settings: Any) -> Server:
     import uvicorn
 
     from modelyard.server.app import build
     from modelyard.server.kernel.settings import Settings
 
-    yard = build(Settings(home=home, port=0, **settings), "owner-token", "node-token", clock)
+    yard = build(Settings(home=home, port=port, **settings), "owner-token", "node-token", clock)
     config = uvicorn.Config(
-        yard.app, host="127.0.0.1", port=0, log_level="warning", lifespan="on", timeout_graceful_shutdown=1
+        yard.app, host="127.0.0.1", port=port, log_level="warning", lifespan="on", timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     wait_until(lambda: server.started, "the server to listen")
-    port = server.servers[0].sockets[0].getsockname()[1]
+    bound = server.servers[0].sockets[0].getsockname()[1]
 
     def stop() -> None:
         server.should_exit = True
         thread.join(timeout=20)
         yard.close()
 
-    return Server(home, f"http://127.0.0.1:{port}", "owner-token", "node-token", yard, stop)
+    return Server(home, f"http://127.0.0.1:{bound}", "owner-token", "node-token", yard, stop)

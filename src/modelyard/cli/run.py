@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from modelyard.cli import run_compare, run_files, run_submit
+from modelyard.cli import run_compare, run_files, run_metrics, run_submit
 from modelyard.cli.connection import ask, change, open_workspace
 from modelyard.cli.lazy import YardGroup
 from modelyard.cli.names import Name, workspace_option
@@ -21,7 +21,8 @@ def run() -> None:
 
 run.add_command(run_submit.submit)
 run.add_command(run_compare.compare)
-for _command in (run_files.logs, run_files.metrics, run_files.files, run_files.download, run_files.snapshot):
+run.add_command(run_metrics.metrics)
+for _command in (run_files.logs, run_files.files, run_files.download, run_files.snapshot):
     run.add_command(_command)
 
 

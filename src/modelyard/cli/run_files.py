@@ -1,4 +1,4 @@
-"""modelyard run logs | metrics | files | download | snapshot"""
+"""modelyard run logs | files | download | snapshot"""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from modelyard.cli.names import Name, workspace_option
 from modelyard.cli.output import (
     counted,
     moving,
-    plain,
     print_items,
     print_json,
     say,
@@ -113,64 +112,6 @@ def _wait_for_change(workspace: Any, run_id: str) -> None:
 def _write(piece: bytes) -> None:
     sys.stdout.buffer.write(piece)
     sys.stdout.buffer.flush()
-
-
-@click.command(cls=YardCommand)
-@click.argument("run_id", type=Name("run"))
-@click.argument("name", required=False)
-@click.option("--recursive", is_flag=True, help="Of its child runs too.")
-@click.option("--system", is_flag=True, help="The machine's metrics too: cpu, memory, disk, network.")
-@click.option("--points", is_flag=True, help="Every point of NAME.")
-@workspace_option
-def metrics(
-    run_id: str, name: str | None, recursive: bool, system: bool, points: bool, workspace: str | None
-) -> None:
-    """Show a run's metrics: the last value, smallest and largest of each."""
-    from modelyard.wire.metrics import MetricsAnswer
-
-    opened = open_workspace(workspace)
-    if points:
-        _points(opened, run_id, name)
-        return
-    query = {"name": name, "recursive": recursive or None, "system": system or None}
-    answer = ask(opened, MetricsAnswer, "runs", run_id, "metrics", query=query)
-    if wants_json():
-        print_json(answer)
-        return
-    rows = [(r.run_id, m) for r in answer.runs for m in r.metrics]
-    columns = [
-        ("METRIC", lambda x: x[1].name), ("VALUE", lambda x: _value(x[1])), ("COUNT", lambda x: x[1].count),
-        ("MIN", lambda x: x[1].min), ("MAX", lambda x: x[1].max), ("LAST", lambda x: when(x[1].last_at)),
-    ]  # fmt: skip
-    if recursive:
-        columns.insert(0, ("RUN", lambda x: x[0]))
-    print_items(
-        rows, columns, lambda x: x[1], f"Run {run_id} has no metrics" + (f" named {name!r}." if name else ".")
-    )
-
-
-def _value(metric: Any) -> str:
-    if metric.kind in ("m", "s"):
-        return plain(metric.last if metric.last is not None else metric.value)
-    kinds = {"l": "list", "r": "row", "t": "table", "i": "image", "d": "document"}
-    text = plain(metric.value)
-    return text if len(text) <= 60 else f"({kinds.get(metric.kind, metric.kind)})"
-
-
-def _points(workspace: Any, run_id: str, name: str | None) -> None:
-    from modelyard.wire.metrics import MetricPoints
-
-    if name is None:
-        raise click.UsageError("--points needs the NAME of a metric")
-    found = ask(workspace, MetricPoints, "runs", run_id, "metrics", name, "points")
-    if wants_json():
-        print_json(found)
-        return
-    rows = list(zip(found.steps, found.times_ms, found.values, strict=False))
-    columns = [
-        ("STEP", lambda p: p[0]), ("AT", lambda p: when(p[1] / 1000)), ("VALUE", lambda p: p[2]),
-    ]  # fmt: skip
-    print_items(rows, columns, lambda p: p, f"Run {run_id} has no points of {name!r}.")
 
 
 @click.command(cls=YardCommand)

@@ -194,8 +194,10 @@ class _OfflineRun:
     download_files = _kept_by_a_yard("download_files")
     get_environment = _kept_by_a_yard("get_environment")
     get_snapshot_id = _kept_by_a_yard("get_snapshot_id")
+    metric_series = _kept_by_a_yard("metric_series")
     restore_snapshot = _kept_by_a_yard("restore_snapshot")
     submit_child = _kept_by_a_yard("submit_child")
+    tail_metrics = _kept_by_a_yard("tail_metrics")
 
     def start(self) -> None:
         pass

@@ -14,6 +14,7 @@ from modelyard.runs.journal import Journal
 from modelyard.runs.run_files import RunFiles
 from modelyard.runs.scope import Scope
 from modelyard.runs.sending import sender
+from modelyard.runs.series import MetricReads
 from modelyard.wire.runs import RunError, RunInfo, RunStatus, RunStatusReport, RunUpdate
 
 _FLUSH_POLL_S = 0.02
@@ -23,7 +24,7 @@ _types: Dict[str, _RunFactory] = {}
 _context: Optional[Any] = None
 
 
-class Run(metrics.MetricLog, RunFiles):
+class Run(metrics.MetricLog, MetricReads, RunFiles):
     """A run of an experiment. Inside a submitted script `Run.get_context()` is the script's own.
 
     As a context manager it completes at the end of the block, and fails when the block raises.

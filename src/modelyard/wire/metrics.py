@@ -113,3 +113,50 @@ class MetricsAppended:
     """How many points of this call are on disk."""
 
     points: int
+
+
+@dataclass(frozen=True)
+class SeriesQuery:
+    """Which series to read: these runs' metrics of these names, or all without names. Ranges include their ends.
+
+    `points`: a sample of at most so many of each, by `method`: "minmax" keeps the lowest and highest of each stretch,
+    "lttb" what draws the same line. Without it every point comes.
+    """
+
+    runs: List[str]
+    names: List[str] = field(default_factory=list)
+    points: Optional[int] = None
+    method: str = "minmax"
+    from_step: Optional[int] = None
+    to_step: Optional[int] = None
+    from_ms: Optional[int] = None
+    to_ms: Optional[int] = None
+    system: bool = False
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series as arrays of equal length, as in MetricPoints; numbers only. A whole one is in order of arrival, a
+    sample in that of its steps, or of time where a point has no step. `total`: how many points it was taken from."""
+
+    run_id: str
+    name: str
+    steps: List[Optional[int]]
+    times_ms: List[int]
+    values: List[Any]
+    nonfinite: Dict[str, str] = field(default_factory=dict)
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class SeriesAnswer:
+    """In the order of the query's runs and names; what a run has not logged is left out."""
+
+    items: List[Series]
+
+
+@dataclass(frozen=True)
+class TailPiece:
+    """What is new in a run's series, as server-sent events of a tail tell it; `total` is how many came until now."""
+
+    items: List[Series]

@@ -72,7 +72,9 @@ class Hub:
             wake = [event for topic in topics for event in self._threads.get(topic, ())]
         for event in wake:
             event.set()
-        if self._loop is not None and not self._loop.is_closed():
+        # Who begins to wait just now looks after that, so it needs no waking.
+        is_awaited = any(topic in self._waiters for topic in topics)
+        if is_awaited and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake, topics)
 
     def _wake(self, topics: set[str]) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from starlette.responses import Response, StreamingResponse
 
 from modelyard.server.kernel.auth import Permission
 from modelyard.server.kernel.errors import Invalid
@@ -15,7 +16,18 @@ from modelyard.server.kernel.http import WORKSPACE, Call, Routes
 from modelyard.server.runs.appending import Sample
 from modelyard.server.runs.records import NONFINITE
 from modelyard.server.runs.service import RunService
-from modelyard.wire.metrics import MetricPoints, MetricsAnswer, MetricsAppend, MetricsAppended, NewSeries
+from modelyard.wire.metrics import (
+    MetricPoints,
+    MetricsAnswer,
+    MetricsAppend,
+    MetricsAppended,
+    NewSeries,
+    SeriesAnswer,
+    SeriesQuery,
+)
+
+_EVENTS = "text/event-stream"
+_ARROW = "application/vnd.apache.arrow.stream"
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,15 @@ class PointsQuery:
     limit: int = 10_000
     after: int = 0
     system: bool = False
+
+
+@dataclass(frozen=True)
+class TailQuery:
+    """`name`: of these metrics alone. `system`: the machine's, not the script's. `past`: what is there already first."""
+
+    name: list[str] = field(default_factory=list)
+    system: bool = False
+    past: bool = True
 
 
 def add(r: Routes, runs: RunService) -> None:
@@ -64,6 +85,33 @@ def add(r: Routes, runs: RunService) -> None:
         return runs.metrics.points(
             call.workspace_id, call.path["run_id"], call.path["name"], query.limit, query.after, query.system
         )
+
+    @r.get(f"{one}/metrics/tail", Permission.RUN_READ, raw=_EVENTS)
+    async def tail(call: Call, query: TailQuery) -> Response:
+        """Follow a run's metrics: server-sent events, resumable by `Last-Event-ID`.
+
+        `points` events hold a TailPiece and have an id, the position; `end` comes when the run is over and all was told.
+        """
+        events = await runs.tail.follow(
+            call.workspace_id,
+            call.path["run_id"],
+            names=query.name,
+            system=query.system,
+            past=query.past,
+            position=call.request.headers.get("last-event-id", ""),
+        )
+        return StreamingResponse(events, media_type=_EVENTS)
+
+    @r.post(f"{WORKSPACE}/metric-series", Permission.RUN_READ)
+    def series(call: Call, body: SeriesQuery) -> SeriesAnswer:
+        """Read series as arrays: of many runs and metrics, a range of them, or samples."""
+        return runs.series.read(call.workspace_id, call.principal, body)
+
+    @r.post(f"{WORKSPACE}/metric-series/arrow", Permission.RUN_READ, raw=_ARROW)
+    def series_arrow(call: Call, body: SeriesQuery) -> Response:
+        """The same as an Arrow stream: run_id, name, step, time_ms, value."""
+        content = runs.series.read_arrow(call.workspace_id, call.principal, body)
+        return Response(content, media_type=_ARROW)
 
 
 def samples(body: MetricsAppend) -> list[Sample]:

@@ -36,6 +36,8 @@ from modelyard.server.runs.placement import Placement
 from modelyard.server.runs.search.expression import All, Attribute, OneOf
 from modelyard.server.runs.search.query import Query
 from modelyard.server.runs.search.service import FoundRun, Page, RunSearch
+from modelyard.server.runs.series import SeriesReads
+from modelyard.server.runs.tail import Tail
 from modelyard.server.runs.told import ToldRuns
 from modelyard.server.runs.tracking import Tracking
 from modelyard.wire.artifacts import FileEntry
@@ -77,6 +79,8 @@ class RunService:
         self._search = RunSearch(db)
         self.comparison = RunComparison(db, artifacts)
         self.appender = Appender(db, clock)
+        self.series = SeriesReads(db)
+        self.tail = Tail(db, hub)
         self.files = RunFiles(db, clock, artifacts)
         self.logged_models = LoggedModels(db, clock, artifacts)
         self.tracking = Tracking(db, clock)

@@ -156,7 +156,9 @@ class Departures:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         waits = scope["type"] == "http" and (
-            b"wait_s=" in scope["query_string"] or scope["path"] == "/api/v1/nodes/poll"
+            b"wait_s=" in scope["query_string"]
+            or scope["path"] == "/api/v1/nodes/poll"
+            or scope["path"].endswith("/metrics/tail")
         )
         if not waits:
             await self._app(scope, receive, send)
