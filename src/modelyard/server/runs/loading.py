@@ -153,7 +153,7 @@ def _log_pieces(tx: Tx, run_id: str, path: str, size: int) -> Iterable[bytes]:
 
 
 def _read_series(tx: Tx, row: store.Row) -> SeriesRecord:
-    from modelyard.server.runs import arrays  # needs numpy, which costs time at start
+    from modelyard.server.runs import series_reader  # needs numpy, which costs time at start
 
     summary = {name: row._mapping[name] for name in SUMMARY}
     values: list[tuple[int, str, int | None, int, str]] = []
@@ -161,7 +161,7 @@ def _read_series(tx: Tx, row: store.Row) -> SeriesRecord:
         rows = metrics_store.read_values(tx, row.id, 0, summary["count"])
         values = [(r.seq, r.kind, r.step, r.time_ms, r.value) for r in rows]
     has_points = summary["count"] > summary["values_count"]
-    return SeriesRecord(summary, arrays.read(tx, row.id) if has_points else None, values)
+    return SeriesRecord(summary, series_reader.read(tx, row.id) if has_points else None, values)
 
 
 def taken(tx: Tx, run_ids: Sequence[str]) -> dict[str, str]:
