@@ -14,10 +14,13 @@ import sqlalchemy as sa
 
 from modelyard.server.kernel.db import Tx
 from modelyard.server.runs import experiments_store, lifecycle, metrics_store, store
-from modelyard.server.runs.tables import experiments, files, runs
+from modelyard.server.runs.tables import experiments, files, logged_model_files, logged_models, runs
 from modelyard.wire.runs import RunStatus
 
 _MANY = 500
+
+
+_FILE = (logged_model_files.c.path, logged_model_files.c.hash, logged_model_files.c.size)
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Trashed:
 
 @dataclass(frozen=True)
 class Going:
-    """A run that goes, with what it holds: (path, hash, size) of each file, and its snapshot."""
+    """A run that goes, with what it holds: (path, hash, size) of each file, those of the models that it logged too, and
+    its snapshot."""
 
     id: str
     experiment: str
@@ -97,6 +101,13 @@ def contents(tx: Tx, run_ids: Sequence[str]) -> list[Going]:
         listed = sa.select(files.c.run_id, files.c.path, files.c.hash, files.c.size)
         for run_id, *file in tx.execute(listed.where(files.c.run_id.in_(some))):
             found[run_id].files.append(tuple(file))
+        logged = sa.select(logged_models.c.source_run_id, logged_models.c.id, *_FILE).join(
+            logged_model_files, logged_model_files.c.model_id == logged_models.c.id
+        )
+        for run_id, model_id, path, *file in tx.execute(
+            logged.where(logged_models.c.source_run_id.in_(some))
+        ):
+            found[run_id].files.append((f"models/{model_id}/{path}", *file))
     return list(found.values())
 
 
@@ -105,6 +116,7 @@ def remove_some(tx: Tx, receipt: str, limit: int) -> list[Going]:
     query = sa.select(runs.c.id).where(runs.c.deleted_with == receipt).limit(limit)
     ids = list(tx.execute(query).scalars())
     gone = contents(tx, ids)
+    tx.execute(sa.delete(logged_models).where(logged_models.c.source_run_id.in_(ids)))
     metrics_store.forget_runs(tx, ids)
     store.remove(tx, ids)
     return gone

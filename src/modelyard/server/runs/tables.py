@@ -279,6 +279,7 @@ logged_models = sa.Table(
     sa.Column("updated_at", sa.Float, nullable=False),
     sa.Column("deleted_at", sa.Float),
     sa.Index("logged_models_listed", "experiment_id", "created_at"),
+    sa.Index("logged_models_run", "source_run_id"),
 )
 
 logged_model_files = sa.Table(
@@ -286,6 +287,7 @@ logged_model_files = sa.Table(
     metadata,
     sa.Column("model_id", sa.String, sa.ForeignKey("logged_models.id", ondelete="CASCADE"), primary_key=True),
     *named_files.columns(),
+    sa.Index("logged_model_files_hash", "hash"),
     sqlite_with_rowid=False,
 )
 

@@ -290,6 +290,8 @@ def _logged_models() -> None:
         sa.PrimaryKeyConstraint("model_id", "path"),
         sqlite_with_rowid=False,
     )
+    op.create_index("logged_models_run", "logged_models", ["source_run_id"])
+    op.create_index("logged_model_files_hash", "logged_model_files", ["hash"])
     op.create_table(
         "logged_model_metrics",
         sa.Column("model_id", sa.String(), nullable=False),
