@@ -19,9 +19,7 @@ def retention() -> None:
 
 @retention.command("set")
 @click.argument("name", required=False)
-@click.option(
-    "-e", "--experiment", type=Name("experiment"), default="", help="Of this experiment only. Default: each."
-)
+@click.option("-e", "--experiment", type=Name("experiment"), help="Of this experiment only. Default: each.")
 @click.option(
     "--what", type=click.Choice(_WHAT), default="runs", show_default=True,
     help="Runs go into the trash; outputs, logs and snapshots go for good, and the runs stay.",
@@ -38,7 +36,7 @@ def retention() -> None:
 )
 @workspace_option
 def set_(
-    name: str | None, experiment: str, what: str, keep_days: float, keep_last: int, filter_: str,
+    name: str | None, experiment: str | None, what: str, keep_days: float, keep_last: int, filter_: str,
     workspace: str | None,
 ) -> None:  # fmt: skip
     """Make a rule, or change the one of this NAME (default: experiment and what). It is applied once a day.
@@ -46,7 +44,9 @@ def set_(
     What is tagged `keep`, and what a registered model came from, is always left alone.
     """
     name = name or f"{experiment or 'all'}-{what}"
-    rule = open_workspace(workspace).retention.set(name, what, experiment, keep_days, keep_last, filter_)
+    rule = open_workspace(workspace).retention.set(
+        name, what, experiment or "", keep_days, keep_last, filter_
+    )
     record = [
         ("rule", rule.name), ("what", rule.what), ("experiment", rule.experiment or "each"),
         ("keep days", rule.keep_days or ""), ("keep last", rule.keep_last or ""), ("filter", rule.filter),
