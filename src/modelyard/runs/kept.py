@@ -9,6 +9,7 @@ import os
 import re
 import time
 import urllib.parse
+from collections import ChainMap
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from modelyard import errors
@@ -129,7 +130,8 @@ class KeptRuns(Client):
 
     def _tell(self, run_id: str, *told: Told) -> RunInfo:
         """Say that something happened, once it was seen to be possible."""
-        after = dict(self._runs)
+        changed: Dict[str, RunInfo] = {}
+        after = ChainMap(changed, self._runs)
         for line in told:
             story.replay(after, line)
         root = after[run_id].root_id
@@ -138,8 +140,8 @@ class KeptRuns(Client):
             self._hold_directory()
             writer = self._stories[root] = Story(Folder(self.directory, root))
         writer.tell(*told)
-        self._runs = after
-        return after[run_id]
+        self._runs.update(changed)
+        return self._runs[run_id]
 
     def _hold_directory(self) -> None:
         """Contents that nothing names are cleared away only while no program holds the directory."""

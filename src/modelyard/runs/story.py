@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
+import time
+from typing import Any, Dict, Iterator, MutableMapping, NamedTuple, Optional, Tuple
 
 from modelyard import errors
 from modelyard.runs.journal import SUFFIX, Journal
@@ -21,6 +22,7 @@ from modelyard.wire.told import Told
 
 STORY = "story"
 MAX_LINE_BYTES = 4 << 20  # a yard takes a story in pieces of 8 MiB
+_SYNC_S = 1.0
 FINAL = frozenset([RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELED])
 
 
@@ -69,11 +71,13 @@ class Story:
     def __init__(self, folder: Folder) -> None:
         os.makedirs(folder.path, mode=0o700, exist_ok=True)  # what a run logs is its user's, as in a yard
         os.makedirs(folder.journals, mode=0o700, exist_ok=True)
+        self._run_id = folder.run_id
+        self._synced = 0.0
         self._journal = Journal(folder.path, STORY)
         hold(self._journal.fileno(), exclusive=False, wait=True)  # a sync that looks holds it for a moment
 
     def tell(self, *lines: Told) -> None:
-        """Add lines, on disk when this returns: they are few, and a run's end must outlive a power cut."""
+        """Add lines: a kill loses none, a power cut at most those of the last second, and never the end of the run."""
         texts = [encoded(line) for line in lines]
         if max(map(len, texts)) > MAX_LINE_BYTES:
             raise errors.UserErrorException(
@@ -81,7 +85,10 @@ class Story:
                 f"{MAX_LINE_BYTES} are. Upload a file instead."
             )
         self._journal.write(b"".join(texts))
-        os.fsync(self._journal.fileno())
+        is_end = any(line.run_id == self._run_id and line.status is not None for line in lines)
+        if is_end or time.monotonic() - self._synced > _SYNC_S:
+            os.fsync(self._journal.fileno())
+            self._synced = time.monotonic()
 
 
 def encoded(line: Told) -> bytes:
@@ -209,7 +216,7 @@ def reported(info: RunInfo, report: RunStatusReport, at: float) -> RunInfo:
     return dataclasses.replace(info, version=info.version + 1, **changes)
 
 
-def replay(runs: Dict[str, RunInfo], line: Told) -> None:
+def replay(runs: MutableMapping[str, RunInfo], line: Told) -> None:
     """Bring `runs` (by id, parents before their children) up to what the line says. Raises Conflict."""
     if line.create is not None:
         parent = runs.get(line.create.parent_id or "")
@@ -224,8 +231,10 @@ def replay(runs: Dict[str, RunInfo], line: Told) -> None:
             _end_children(runs, runs[line.run_id])
 
 
-def _end_children(runs: Dict[str, RunInfo], parent: RunInfo) -> None:
+def _end_children(runs: MutableMapping[str, RunInfo], parent: RunInfo) -> None:
     """A child lives in its parent's process and ends with it, as in the yard."""
+    if not parent.child_count:
+        return
     for info in list(runs.values()):
         if info.parent_id == parent.id and info.status not in FINAL:
             not_started = info.status is RunStatus.NOT_STARTED

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import hashlib
 import json
 import os
 import shutil
 import socket
+import threading
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from modelyard import errors, snapshot
@@ -21,6 +23,8 @@ from modelyard.wire.runs import RunError, RunInfo, RunStatus, RunStatusReport
 from modelyard.wire.told import StoryTaken, Told
 
 _CHUNK_BYTES = 5 << 20  # a line has at most 4 MiB, a yard takes 8 MiB at once
+_PIECE_LINES = 50  # the yard takes a piece in one transaction, and others wait for it
+_AT_ONCE = 8
 _TAIL_BYTES = 64 << 10
 _KILLED = "The process that was this run ended without a word: it was killed, or its machine went down."
 
@@ -102,6 +106,7 @@ class _Sending:
         self._again = again
         self._memory = _Memory.of(folder, scope)
         self._source = _source(folder)
+        self._lock = threading.Lock()  # of the sums below: journals go several at once
         self._sent_bytes = 0
         self._passed_over: List[str] = []
         self._held: Dict[str, int] = {} if again else dict(self._memory.sizes)  # of journals, by run
@@ -112,24 +117,23 @@ class _Sending:
         status = runs[self._folder.run_id].status
         if self._again or not self._memory.has(sizes):
             self._tell()
-            for run_id in runs:
-                self._send_journal(run_id)
+            self._send_journals()
             self._memory.write(sizes, status)
         return Sent(self._folder.run_id, status, self._sent_bytes, status in story.FINAL, self._passed_over)
 
     def _tell(self) -> None:
-        """Send the story on from where the yard has it. A run's metrics go before the line that says it has ended."""
+        """Send the story on from where the yard has it; all metrics go before the line that says the run has ended."""
         at = end = self._held_story()
         pending: List[Told] = []
         for line, begin, end in story.lines(self._folder.story, at):
             is_end = line.status is not None and line.status.status in story.FINAL
-            if is_end and self._has_unsent(line.run_id):
+            if is_end and line.run_id == self._folder.run_id:
                 at, pending = self._send_story(pending, at, begin), []
-                self._send_journal(line.run_id)
+                self._send_journals()
             if line.create is not None:
                 self._held.setdefault(line.run_id, 0)
             pending.append(line)
-            if end - at >= _CHUNK_BYTES - story.MAX_LINE_BYTES:
+            if len(pending) >= _PIECE_LINES or end - at >= story.MAX_LINE_BYTES:
                 at, pending = self._send_story(pending, at, end), []
         self._send_story(pending, at, end)
 
@@ -179,9 +183,16 @@ class _Sending:
             sent = snapshot.upload(self._scope.client, lambda rest: self._scope.path() + rest, sources)
             self._sent_bytes += sent.uploaded_bytes
 
-    def _has_unsent(self, run_id: str) -> bool:
-        size = _size(self._folder.journal(run_id))
-        return size > 0 and size > self._held_journal(run_id)
+    def _send_journals(self) -> None:
+        """Several at once: many child runs have little to say each, and the yard commits what comes together together."""
+        unsent = [
+            run_id
+            for run_id, size in _sizes(self._folder).items()
+            if run_id and size > self._held.get(run_id, -1)
+        ]
+        with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
+            for _ in pool.map(self._send_journal, unsent):
+                pass  # raises what sending one has raised
 
     def _held_journal(self, run_id: str) -> int:
         if run_id not in self._held:
@@ -220,8 +231,9 @@ class _Sending:
     def _send_piece(self, kind: str, run_id: str, query: Dict[str, Any], begin: int, piece: bytes) -> int:
         answer = StoryTaken if kind == "told" else JournalTaken
         taken = self._request("POST", kind, run_id, {**query, "offset": begin}, answer, piece)
-        self._sent_bytes += len(piece)
-        self._passed_over += taken.passed_over
+        with self._lock:
+            self._sent_bytes += len(piece)
+            self._passed_over += taken.passed_over
         return int(taken.offset)
 
     def _request(
