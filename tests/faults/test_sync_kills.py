@@ -106,7 +106,7 @@ def test_a_sync_that_is_killed_at_any_request_ends_as_the_run_online(place: Path
     chance = random.Random(seed)
     kills = 0
     while True:
-        at, when = str(chance.randint(1, 12)), chance.choice(["before", "after"])
+        at, when = str(chance.randint(1, 5)), chance.choice(["before", "after"])
         done = subprocess.run(
             [sys.executable, "-c", SYNC, at, when, str(place / "kept")],
             capture_output=True,
