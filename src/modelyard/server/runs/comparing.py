@@ -12,8 +12,9 @@ from modelyard.server.artifacts.service import ArtifactService
 from modelyard.server.kernel.auth import Kind, Principal
 from modelyard.server.kernel.db import Database
 from modelyard.server.kernel.errors import Forbidden, Invalid, NotFound
-from modelyard.server.runs import comparison, rules, series_store, store
+from modelyard.server.runs import comparison, inputs_store, rules, series_store, store
 from modelyard.server.runs.creation import is_within, no_such_run
+from modelyard.server.runs.inputs_store import Inputs
 from modelyard.server.runs.summaries import Summary
 from modelyard.wire.artifacts import FileEntry
 from modelyard.wire.comparison import ComparedFile, ComparedRun, Comparison, RunsCompare
@@ -43,7 +44,7 @@ class RunComparison:
             )
         if principal.kind not in (Kind.OWNER, Kind.RUN):
             raise Forbidden("not_allowed", f"{principal.name} may not compare runs.")
-        infos, summaries = self._read(workspace_id, principal, run_ids)
+        infos, summaries, inputs = self._read(workspace_id, principal, run_ids)
         specs = [info.spec for info in infos]
         sections: dict[str, list[Any]] = {
             name: comparison.differences(of_runs, body.all)
@@ -56,7 +57,7 @@ class RunComparison:
                 "environment": [comparison.environment(i) for i in infos],
                 "packages": [comparison.packages(i.environment_lock) for i in infos],
                 "git": [comparison.git(i) for i in infos],
-                "data": [comparison.data(s) for s in specs],
+                "data": [comparison.data(i.spec, inputs[i.id].datasets) for i in infos],
                 "machine": [comparison.flat(i.machine) for i in infos],
             }.items()
         }
@@ -72,7 +73,7 @@ class RunComparison:
 
     def _read(
         self, workspace_id: str, principal: Principal, run_ids: Sequence[str]
-    ) -> tuple[list[RunInfo], list[list[Summary]]]:
+    ) -> tuple[list[RunInfo], list[list[Summary]], dict[str, Inputs]]:
         infos, summaries = [], []
         with self._db.read() as tx:
             for run_id in run_ids:
@@ -86,7 +87,8 @@ class RunComparison:
                     )
                 infos.append(store.info(row))
                 summaries.append(series_store.of_run(tx, run_id, system=False))
-        return infos, summaries
+            inputs = {run_id: Inputs() for run_id in run_ids} | inputs_store.of_runs(tx, run_ids)
+        return infos, summaries, inputs
 
     def _code(self, infos: Sequence[RunInfo], body: RunsCompare) -> list[ComparedFile]:
         trees = [self._artifacts.tree(i.snapshot_id) if i.snapshot_id else [] for i in infos]

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from modelyard.server.runs.inputs_store import CONTEXT, Dataset
 from modelyard.server.runs.summaries import Summary
 from modelyard.wire.artifacts import FileEntry
 from modelyard.wire.comparison import Compared, ComparedFile, ComparedMetric
@@ -139,9 +140,13 @@ def configuration(spec: RunSpec | None) -> dict[str, Any]:
     return {**asked, **variables, **flat({k: v for k, v in spec.recorded.items() if k not in _DATA})}
 
 
-def data(spec: RunSpec | None) -> dict[str, Any]:
-    """Datastore paths and datasets, as the run configuration names them."""
-    return {} if spec is None else flat({k: v for k, v in spec.recorded.items() if k in _DATA})
+def data(spec: RunSpec | None, read: Iterable[Dataset]) -> dict[str, Any]:
+    """Datastore paths and datasets as the run configuration names them, and those that the run says it read."""
+    found = {} if spec is None else flat({k: v for k, v in spec.recorded.items() if k in _DATA})
+    for one in read:
+        context = one.tags.get(CONTEXT, "")
+        found[f"{one.name} ({context})" if context else one.name] = f"{one.digest} {one.source}".rstrip()
+    return found
 
 
 def environment(info: RunInfo) -> dict[str, Any]:

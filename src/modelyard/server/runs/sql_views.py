@@ -18,7 +18,16 @@ from modelyard.server.kernel.sql_views import (
     View,
     text_of,
 )
-from modelyard.server.runs.tables import blocks, experiments, files, points, runs, series
+from modelyard.server.runs.tables import (
+    blocks,
+    experiments,
+    files,
+    logged_models,
+    points,
+    run_datasets,
+    runs,
+    series,
+)
 
 _HERE = (runs.c.workspace_id == WORKSPACE_ID, runs.c.deleted_at.is_(None))
 _OF_RUN = runs.join(experiments, experiments.c.id == runs.c.experiment_id)
@@ -182,4 +191,61 @@ RUN_FILES = Source(
     ).select_from(runs.join(files, files.c.run_id == runs.c.id)).where(*_HERE)
 )  # fmt: skip
 
-VIEWS = (RUNS, EXPERIMENTS, METRICS, POINTS, PARAMS, TAGS, PROPERTIES)
+DATASETS = View(
+    "datasets",
+    "Data sets that runs read, as MLflow's clients describe them.",
+    (
+        _RUN_ID,
+        Column("name", TEXT, "The data set's name."),
+        Column("digest", TEXT, "A hash of its content."),
+        Column("source_type", TEXT, "Such as `local`, `http`, `delta_table`."),
+        Column("source", TEXT, "Where it came from."),
+        Column("schema", TEXT, "Its columns, as JSON."),
+        Column("profile", TEXT, "Its size, as JSON."),
+        Column("tags", PAIRS, "What is said of this use of it: `tags['mlflow.data.context']`."),
+    ),
+    (
+        Source(
+            sa.select(
+                run_datasets.c.run_id, run_datasets.c.name, run_datasets.c.digest, run_datasets.c.source_type,
+                run_datasets.c.source, run_datasets.c.schema, run_datasets.c.profile,
+                text_of(run_datasets.c.tags).label("tags"),
+            ).select_from(runs.join(run_datasets, run_datasets.c.run_id == runs.c.id)).where(*_HERE)
+        ),
+    ),
+)  # fmt: skip
+
+LOGGED_MODELS = View(
+    "logged_models",
+    "Models that MLflow 3 logged, registered or not.",
+    (
+        Column("model_id", TEXT, "The logged model's id."),
+        Column("name", TEXT, "Its name."),
+        _EXPERIMENT,
+        Column("run_id", TEXT, "The run that made it; NULL for none."),
+        Column("type", TEXT, "What its logger calls it."),
+        Column("status", TEXT, "`PENDING`, `READY`, `FAILED` or `UNSPECIFIED`."),
+        Column("tags", PAIRS, "Tags."),
+        Column("params", PAIRS, "Parameters."),
+        Column("created_at", TIME, "When it was logged."),
+        Column("updated_at", TIME, "When it last changed."),
+    ),
+    (
+        Source(
+            sa.select(
+                logged_models.c.id.label("model_id"), logged_models.c.name, experiments.c.name.label("experiment"),
+                sa.func.nullif(logged_models.c.source_run_id, "").label("run_id"), logged_models.c.type,
+                logged_models.c.status, text_of(logged_models.c.tags).label("tags"),
+                text_of(logged_models.c.params).label("params"), logged_models.c.created_at,
+                logged_models.c.updated_at,
+            )
+            .select_from(logged_models.join(experiments, experiments.c.id == logged_models.c.experiment_id))
+            .where(
+                logged_models.c.workspace_id == WORKSPACE_ID, logged_models.c.deleted_at.is_(None),
+                experiments.c.deleted_at.is_(None),
+            )
+        ),
+    ),
+)  # fmt: skip
+
+VIEWS = (RUNS, EXPERIMENTS, METRICS, POINTS, PARAMS, TAGS, PROPERTIES, DATASETS, LOGGED_MODELS)

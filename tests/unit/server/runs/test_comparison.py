@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 from run_yard import RunYard, W
 
-from modelyard.server.runs import comparison
+from modelyard.server.runs import comparison, inputs_store
+from modelyard.server.runs.inputs_store import CONTEXT, Dataset
 from modelyard.wire.runs import RunSpec
 
 
@@ -149,6 +151,15 @@ def test_a_run_may_compare_what_is_its_own(yard: RunYard) -> None:
     path, body = f"{W}/runs/compare", {"run_ids": ["top", "child"]}
     assert [r["id"] for r in yard.call("POST", path, body, token=token)["runs"]] == ["top", "child"]
     assert yard.call("POST", path, {"run_ids": ["top", "other"]}, token=token).code == "other_run"
+
+
+def test_data_sets_are_compared_by_their_digests(two: RunYard) -> None:
+    read = [
+        Dataset("iris", digest, "local", "iris.csv", tags={CONTEXT: "training"}) for digest in ("d1", "d2")
+    ]
+    for run_id, one in zip(("a", "b"), read, strict=True):
+        two.db.write(partial(inputs_store.add_datasets, run_id=run_id, given=[one]))
+    assert named(compare(two, "a", "b")["data"]) == {"iris (training)": ["d1 iris.csv", "d2 iris.csv"]}
 
 
 def test_packages_are_read_from_locks() -> None:
