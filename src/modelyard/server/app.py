@@ -48,6 +48,7 @@ from modelyard.server.lifetime.retention import Retention
 from modelyard.server.lifetime.service import LifetimeService
 from modelyard.server.migrations import migrate
 from modelyard.server.mlflow import api as mlflow_api
+from modelyard.server.mlflow.traces import Traces
 from modelyard.server.models import api as models_api
 from modelyard.server.models import api_registered as registered_api
 from modelyard.server.models.registered import RegisteredModels
@@ -152,7 +153,15 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
         runs_api.routes(runs),
         endpoints_api.routes(endpoints),
         lifetime_api.routes(lifetime, retention),
-        mlflow_api.routes(runs, identity, models, registered, artifacts, Uploads(db, clock, artifacts)),
+        mlflow_api.routes(
+            runs,
+            identity,
+            models,
+            registered,
+            artifacts,
+            Uploads(db, clock, artifacts),
+            Traces(db, clock, artifacts),
+        ),
         sql_api.routes(SqlService(db, settings)),
         transfer_api.routes(transfer),
     ):

@@ -299,12 +299,51 @@ MODELS = [
     post("/runs/log-model", {**RUN, "model_json": '{"artifact_path": "m", "flavors": {"f": {}}, "utc_time_created": "2020-01-01", "run_id": "{run}"}'}),
 ]  # fmt: skip
 
+V3 = "/api/3.0/mlflow/traces"
+_TRACE = "tr-" + "0123456789abcdef" * 2
+_IN_EXPERIMENT = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "{exp}"}}
+_INFO = {
+    "trace_id": _TRACE, "trace_location": _IN_EXPERIMENT, "request_preview": "[1]", "response_preview": "2",
+    "request_time": "2026-11-24T18:00:00.123Z", "execution_duration": "1.5s", "state": "OK",
+    "trace_metadata": {"mlflow.user": "me"}, "tags": {"mlflow.traceName": "f"}, "client_request_id": "c1",
+}  # fmt: skip
+
+TRACES = [
+    Call("POST", V3, {"trace": {"trace_info": _INFO}}),
+    Call("POST", V3, {"trace": {"trace_info": _INFO}}),
+    Call("GET", f"{V3}/{_TRACE}"),
+    Call("GET", f"{V3}/none"),
+    Call("POST", f"{V3}/batchGetInfos", {"trace_ids": [_TRACE, "none"]}),
+    Call("POST", f"{V3}/search", {"locations": [_IN_EXPERIMENT], "max_results": 5}),
+    Call("POST", f"{V3}/search", {"locations": [_IN_EXPERIMENT], "filter": "tags.`mlflow.traceName` = 'f' and status = 'OK'", "order_by": ["timestamp_ms DESC"]}),
+    Call("POST", f"{V3}/search", {"locations": [_IN_EXPERIMENT], "filter": "execution_time > 2000"}),
+    Call("POST", f"{V3}/search", {"locations": [_IN_EXPERIMENT], "filter": "bogus = 'f'"}, words=False),
+    Call("POST", f"{V3}/search", {"locations": []}),
+    Call("POST", f"{V3}/search", {"locations": [_IN_EXPERIMENT], "max_results": 501}),
+    Call("PATCH", f"{V3}/{_TRACE}/tags", {"key": "k", "value": "v"}),
+    Call("PATCH", f"{V3}/{_TRACE}/tags", {"value": "v"}),
+    Call("DELETE", f"{V3}/{_TRACE}/tags", {"key": "k"}),
+    Call("DELETE", f"{V3}/{_TRACE}/tags", {"key": "k"}, words=False),
+    post("/traces", {"experiment_id": "{exp}", "timestamp_ms": 5, "request_metadata": [{"key": "a", "value": "b"}], "tags": [{"key": "t", "value": "v"}]},
+         old="trace_info.request_id"),
+    Call("PATCH", f"{API}/traces/{{old}}", {"request_id": "{old}", "timestamp_ms": 25, "status": "OK", "request_metadata": [{"key": "c", "value": "d"}],
+         "tags": [{"key": "u", "value": "v"}]}),
+    get("/traces/{old}/info"),
+    get("/traces?experiment_ids={exp}&max_results=1"),
+    post("/traces/link-to-run", {"trace_ids": ["{old}"], "run_id": "{run}"}),
+    Call("POST", f"{V3}/search", {"locations": [_IN_EXPERIMENT], "filter": "run_id = '{run}'"}),
+    Call("POST", f"{V3}/delete-traces", {"experiment_id": "{exp}"}),
+    Call("POST", f"{V3}/delete-traces", {"experiment_id": "{exp}", "request_ids": ["{old}"]}),
+    post("/traces/delete-traces", {"experiment_id": "{exp}", "max_timestamp_millis": 1895545689678, "max_traces": 10}),
+]  # fmt: skip
+
 STORIES = {
     "experiments": EXPERIMENTS,
     "runs": RUNS,
     "metrics": METRICS,
     "searches": SEARCHES,
     "models": MODELS,
+    "traces": TRACES,
 }
 
 

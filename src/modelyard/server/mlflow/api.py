@@ -21,11 +21,13 @@ from modelyard.server.mlflow import (
     registry,
     run_search,
     runs,
+    trace_routes,
 )
 from modelyard.server.mlflow.access import RunAccess
 from modelyard.server.mlflow.artifact_files import ArtifactFiles
 from modelyard.server.mlflow.protocol import UNDER, route
 from modelyard.server.mlflow.sources import Sources
+from modelyard.server.mlflow.traces import Traces
 from modelyard.server.models.registered import RegisteredModels
 from modelyard.server.models.service import ModelService
 from modelyard.server.runs.service import RunService
@@ -41,10 +43,11 @@ def routes(
     registered: RegisteredModels,
     artifacts: ArtifactService,
     uploads: Uploads,
+    traces: Traces,
 ) -> Routes:
     r = Routes("mlflow", protocol.DIALECT)
     access = RunAccess(run_service, identity)
-    files = ArtifactFiles(artifacts, access, models)
+    files = ArtifactFiles(artifacts, access, models, traces)
     metrics.add_logging(r, access)
     runs.add(r, access)
     run_search.add(r, access)
@@ -52,6 +55,7 @@ def routes(
     experiments.add(r, run_service.experiments)
     inputs.add(r, access)
     logged_models.add(r, access)
+    trace_routes.add(r, access, traces)
     artifact_routes.add(r, files, uploads)
     registry.add(r, registered, models, Sources(files, registered, models))
     _add_server(r)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -11,16 +12,32 @@ from starlette.responses import Response
 from modelyard.server.artifacts.service import ArtifactService
 from modelyard.server.kernel.errors import NotFound
 from modelyard.server.kernel.http import Call
-from modelyard.server.mlflow import errors, shapes
+from modelyard.server.mlflow import errors, logged_models, shapes, trace_routes
 from modelyard.server.mlflow.access import RunAccess
-from modelyard.server.mlflow.places import LoggedPlace, Place, RunPlace, VersionPlace
+from modelyard.server.mlflow.places import LoggedPlace, Place, RunPlace, TracePlace, VersionPlace
+from modelyard.server.mlflow.traces import Traces
 from modelyard.server.models.service import ModelService
 from modelyard.wire.artifacts import FileEntry, FileInfo, FilesAdd
 
 
+class Holder(Protocol):
+    """What keeps files of its own by an id: logged models, and traces."""
+
+    def add_files(self, workspace_id: str, owner: str, body: FilesAdd, /) -> list[FileInfo]: ...
+
+    def files_below(self, workspace_id: str, owner: str, directory: str, /) -> list[FileInfo]: ...
+
+    def files_at(self, workspace_id: str, owner: str, path: str, /) -> list[FileEntry]: ...
+
+    def remove_files(self, workspace_id: str, owner: str, path: str, /) -> None: ...
+
+
 class ArtifactFiles:
-    def __init__(self, artifacts: ArtifactService, access: RunAccess, models: ModelService) -> None:
+    def __init__(
+        self, artifacts: ArtifactService, access: RunAccess, models: ModelService, traces: Traces
+    ) -> None:
         self._artifacts = artifacts
+        self._traces = traces
         self._access = access
         self._runs = access.runs
         self._models = models
@@ -34,13 +51,17 @@ class ArtifactFiles:
             raise errors.not_found(f"Run with id={run_id[:200]} not found") from None
         return shapes.run_root(info.experiment_id, info.id), RunPlace(info.experiment_id, info.id, path)
 
-    def logged_place(self, call: Call, model_id: str, path: str) -> Place:
+    def logged_place(self, call: Call, model_id: str, path: str) -> LoggedPlace:
         """The place of `path` in a logged model. Raises RESOURCE_DOES_NOT_EXIST."""
-        raise _no_model(model_id)
+        model = self._runs.logged_models.get(call.workspace_id, model_id)
+        return LoggedPlace(model.experiment_id, model.id, path)
+
+    def root_of_logged(self, place: LoggedPlace) -> str:
+        return shapes.model_root(place.experiment_id, place.model_id)
 
     def run_of_logged(self, call: Call, place: LoggedPlace) -> str:
         """The run that a logged model was made in; empty for none."""
-        raise _no_model(place.model_id)
+        return self._runs.logged_models.get(call.workspace_id, place.model_id).source_run_id
 
     def listed(self, call: Call, place: Place) -> tuple[str, list[FileInfo]]:
         """The directory that a place is, and all files below it; none for a file and for what is not there."""
@@ -51,7 +72,8 @@ class ArtifactFiles:
             start = f"{place.path}/" if place.path else ""
             found = [e for e in self._version_files(call, place) if e.path.startswith(start)]
             return place.path, [FileInfo(e.path, e.size, 0.0, e.hash) for e in found]
-        raise _no_model(place.model_id)
+        holder, owner = self._holder(call, place)
+        return place.path, holder.files_below(call.workspace_id, owner, place.path)
 
     def response(self, call: Call, place: Place) -> Response:
         """A file or a range of it. Raises RESOURCE_DOES_NOT_EXIST."""
@@ -68,7 +90,11 @@ class ArtifactFiles:
                 if entry.path == place.path:
                     return self._artifacts.file_response(entry, call.request, entry.path)
             raise _no_artifact(place.path)
-        raise _no_model(place.model_id)
+        holder, owner = self._holder(call, place)
+        for entry in holder.files_at(call.workspace_id, owner, _named(place.path)):
+            if entry.path == place.path:
+                return self._artifacts.file_response(entry, call.request, entry.path)
+        raise _no_artifact(place.path)
 
     async def put(self, call: Call, place: Place, stream: AsyncIterator[bytes]) -> None:
         """Keep a body of any size as the file at `place`, durably."""
@@ -98,15 +124,19 @@ class ArtifactFiles:
                 f"Files of version {place.version} of registered model '{place.name}' can't be changed: a version keeps the "
                 "files it was made of. Log to a run and register another version."
             )
-        if not isinstance(place, RunPlace):
-            raise _no_model(place.model_id)
-        self._check_run(call, place)
+        if isinstance(place, RunPlace):
+            self._check_run(call, place)
+        else:
+            self._holder(call, place, writing=True)
 
     def delete(self, call: Call, place: Place) -> None:
         """A file, or a directory with all that is in it; what is not there is fine."""
         self.check_writable(call, place)
         if isinstance(place, RunPlace):
             self._runs.files.remove(call.workspace_id, place.run_id, place.path, call.principal.name)
+        elif not isinstance(place, VersionPlace):
+            holder, owner = self._holder(call, place)
+            holder.remove_files(call.workspace_id, owner, place.path)
 
     def entries(self, call: Call, place: Place) -> Sequence[FileEntry]:
         """The file at a place, or all files below it, with paths that begin with the place's last part."""
@@ -121,12 +151,38 @@ class ArtifactFiles:
             return _from_last_part(found, place.path)
         if isinstance(place, VersionPlace):
             return self._models.files(call.workspace_id, place.name, place.version)
-        raise _no_model(place.model_id)
+        holder, owner = self._holder(call, place)
+        return _from_last_part(holder.files_at(call.workspace_id, owner, place.path), place.path)
 
     def _keep(self, call: Call, place: Place, hash_: str, size: int) -> None:
-        assert isinstance(place, RunPlace)
+        assert not isinstance(place, VersionPlace)
         body = FilesAdd([FileEntry(_named(place.path), hash_, size)], overwrite=True)
-        self._runs.files.add(call.workspace_id, place.run_id, body, call.principal.name)
+        if isinstance(place, RunPlace):
+            self._runs.files.add(call.workspace_id, place.run_id, body, call.principal.name)
+        else:
+            holder, owner = self._holder(call, place)
+            holder.add_files(call.workspace_id, owner, body)
+
+    def _holder(
+        self, call: Call, place: LoggedPlace | TracePlace, writing: bool = False
+    ) -> tuple[Holder, str]:
+        """What keeps the files of a logged model or a trace, and its id. Raises RESOURCE_DOES_NOT_EXIST, PERMISSION_DENIED."""
+        holder: Holder
+        if isinstance(place, LoggedPlace):
+            model = self._runs.logged_models.get(call.workspace_id, place.model_id)
+            if writing:
+                logged_models.check_maker(self._access, call, model.source_run_id)
+            holder, owner, experiment_id = self._runs.logged_models, model.id, model.experiment_id
+        else:
+            trace = self._traces.get(call.workspace_id, place.trace_id)
+            if writing:
+                trace_routes.check_experiment(self._access, call, trace.experiment_id)
+            holder, owner, experiment_id = self._traces, trace.id, trace.experiment_id
+        if experiment_id != place.experiment_id:
+            raise errors.not_found(
+                f"No such artifact: {owner} is of experiment {experiment_id}, not {place.experiment_id}."
+            )
+        return holder, owner
 
     def _check_run(self, call: Call, place: RunPlace) -> None:
         _, there = self.run_place(call, place.run_id, "")
@@ -158,10 +214,6 @@ def _named(path: str) -> str:
 
 def _no_artifact(path: str) -> errors.Refusal:
     return errors.not_found(f"No such artifact: '{path}'")
-
-
-def _no_model(model_id: str) -> errors.Refusal:
-    return errors.not_found(f"Logged model with ID '{model_id[:200]}' not found.")
 
 
 async def _at_most(stream: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:

@@ -34,6 +34,11 @@ class ListOfRun(RunMessage):
     page_token: str = ""
 
 
+class ListOfModel(Message):
+    artifact_directory_path: str = ""
+    page_token: str = ""
+
+
 class CreateUpload(Message):
     required = ("path",)
     path: str = ""
@@ -67,6 +72,7 @@ def add(r: Routes, files: ArtifactFiles, uploads: Uploads) -> None:
     _add_proxied(r, files)
     _add_parts(r, files, uploads)
     _add_of_run(r, files)
+    _add_of_logged(r, files)
     _add_presigned(r)
 
 
@@ -187,6 +193,26 @@ def _add_of_run(r: Routes, files: ArtifactFiles) -> None:
         r.get(f"{prefix}/get-artifact", Permission.RUN_READ, raw=_BYTES)(artifact)
         r.get(f"{prefix}/model-versions/get-artifact", Permission.READ, raw=_BYTES)(of_version)
     route(r, "POST", "2.0/mlflow/upload-artifact", Permission.RUN_WRITE, raw_body=_BYTES)(form_upload)
+
+
+def _add_of_logged(r: Routes, files: ArtifactFiles) -> None:
+    one = "2.0/mlflow/logged-models/{model_id}/artifacts"
+
+    @route(r, "GET", f"{one}/directories", Permission.READ)
+    def listed(call: Call, body: ListOfModel) -> Json:
+        """The files and directories in a directory of a logged model, by their paths."""
+        place = files.logged_place(call, call.path["model_id"], places.below(body.artifact_directory_path))
+        directory, found = files.listed(call, place)
+        every = children(found, directory, whole=True)
+        page, token = paging.page(every, body.page_token, _PAGE)
+        answer = without_empty({"root_uri": files.root_of_logged(place), "files": list(page)})
+        return {**answer, "next_page_token": token} if token else answer
+
+    @route(r, "GET", f"{one}/files", Permission.READ, raw=_BYTES)
+    def artifact(call: Call) -> Response:
+        """Download a file of a logged model."""
+        path = places.check(call.request.query_params.get("artifact_file_path", ""))
+        return files.response(call, files.logged_place(call, call.path["model_id"], path))
 
 
 def _add_presigned(r: Routes) -> None:

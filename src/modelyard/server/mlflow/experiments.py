@@ -11,7 +11,7 @@ from modelyard.server.kernel.auth import Permission
 from modelyard.server.kernel.errors import Conflict, NotFound
 from modelyard.server.kernel.http import Call, Routes
 from modelyard.server.mlflow import errors, filters, names, paging, shapes
-from modelyard.server.mlflow.protocol import Message, route
+from modelyard.server.mlflow.protocol import Int64, Message, route
 from modelyard.server.mlflow.shapes import NOTE, Json
 from modelyard.server.runs.experiments import Experiments
 from modelyard.wire.experiments import ExperimentCreate, ExperimentInfo, ExperimentUpdate
@@ -79,7 +79,7 @@ class DeleteExperimentTag(Message):
 class SearchExperiments(Message):
     """A client always says how many it wants."""
 
-    max_results: int = 0
+    max_results: Int64 = 0
     page_token: str = ""
     filter: str = ""
     order_by: list[str] = []

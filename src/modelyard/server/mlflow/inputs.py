@@ -12,7 +12,7 @@ from modelyard.server.kernel.http import Call, Routes
 from modelyard.server.mlflow import errors, experiments, names, shapes
 from modelyard.server.mlflow.access import RunAccess
 from modelyard.server.mlflow.experiments import KeyValue
-from modelyard.server.mlflow.protocol import Message, RunMessage, route
+from modelyard.server.mlflow.protocol import Int64, Message, RunMessage, route
 from modelyard.server.mlflow.shapes import Json
 from modelyard.server.runs.inputs_store import Dataset, ModelOutput
 from modelyard.wire.runs import RunUpdate
@@ -45,7 +45,7 @@ class ModelInput(msgspec.Struct):
 
 class ModelOutputMessage(msgspec.Struct):
     model_id: str = ""
-    step: int = 0
+    step: Int64 = 0
 
 
 class LogInputs(RunMessage):

@@ -12,7 +12,7 @@ from modelyard.server.kernel.http import Call, Routes
 from modelyard.server.mlflow import errors, experiments, filters, paging, run_names, shapes
 from modelyard.server.mlflow.access import RunAccess
 from modelyard.server.mlflow.experiments import KeyValue
-from modelyard.server.mlflow.protocol import Message, route
+from modelyard.server.mlflow.protocol import Int64, Message, route
 from modelyard.server.mlflow.shapes import Json
 from modelyard.server.runs.logged_models_store import LoggedModel, ModelMetric
 
@@ -99,7 +99,7 @@ class SearchModels(Message):
     experiment_ids: list[str] = []
     filter: str = ""
     datasets: list[DatasetFilter] = []
-    max_results: int = 0
+    max_results: Int64 = 0
     order_by: list[OrderBy] = []
     page_token: str = ""
 
@@ -127,7 +127,7 @@ def add(r: Routes, access: RunAccess) -> None:
                 f"following characters: {_FORBIDDEN}"
             )
         found = experiments.find_active(access.runs.experiments, call, body.experiment_id)
-        _check_run(access, call, body.source_run_id)
+        check_maker(access, call, body.source_run_id)
         made = models.create(
             call.workspace_id, found.id, name or run_names.new_name(), body.model_type, body.source_run_id,
             {t.key: t.value for t in body.tags}, {p.key: p.value for p in body.params}, call.principal.name,
@@ -146,7 +146,7 @@ def _add_changes(r: Routes, access: RunAccess) -> None:
     def changing(call: Call) -> LoggedModel:
         """The model, if the caller may change it. Raises RESOURCE_DOES_NOT_EXIST, PERMISSION_DENIED."""
         found = models.get(call.workspace_id, call.path["model_id"], deleted=True)
-        _check_run(access, call, found.source_run_id)
+        check_maker(access, call, found.source_run_id)
         return found
 
     @route(r, "PATCH", one, Permission.MODEL_REGISTER)
@@ -180,7 +180,7 @@ def _add_changes(r: Routes, access: RunAccess) -> None:
         return {}
 
 
-def _check_run(access: RunAccess, call: Call, run_id: str) -> None:
+def check_maker(access: RunAccess, call: Call, run_id: str) -> None:
     """A run may make and change models of itself and of the runs below it."""
     if call.principal.kind is not Kind.RUN:
         return

@@ -15,7 +15,7 @@ from modelyard.server.kernel.http import Call, Routes
 from modelyard.server.mlflow import errors, names, paging, runs, shapes
 from modelyard.server.mlflow.access import RunAccess
 from modelyard.server.mlflow.experiments import KeyValue
-from modelyard.server.mlflow.protocol import Message, RunMessage, route
+from modelyard.server.mlflow.protocol import Int64, Message, RunMessage, route
 from modelyard.server.mlflow.shapes import Json
 from modelyard.server.runs.appending import Sample
 from modelyard.server.runs.logged_models_store import ModelMetric
@@ -35,8 +35,8 @@ _ONE_BATCH = "Please split up {what} across multiple requests and try again."
 class Metric(msgspec.Struct):
     key: str = ""
     value: float | None = None
-    timestamp: int | None = None
-    step: int = 0
+    timestamp: Int64 | None = None
+    step: Int64 = 0
     model_id: str = ""
     dataset_name: str = ""
     dataset_digest: str = ""
@@ -46,8 +46,8 @@ class LogMetric(RunMessage):
     required = ("run_id", "key", "value", "timestamp")
     key: str = ""
     value: float | None = None
-    timestamp: int | None = None
-    step: int = 0
+    timestamp: Int64 | None = None
+    step: Int64 = 0
     model_id: str = ""
     dataset_name: str = ""
     dataset_digest: str = ""
@@ -63,22 +63,22 @@ class GetHistory(RunMessage):
     required = ("run_id", "metric_key")
     metric_key: str = ""
     page_token: str = ""
-    max_results: int | None = None
+    max_results: Int64 | None = None
 
 
 class GetBulk(Message):
     run_id: list[str] = []
     metric_key: str | None = None
-    max_results: int = MAX_BULK
+    max_results: Int64 = MAX_BULK
 
 
 class GetSampled(Message):
     required = ("metric_key",)
     run_ids: list[str] = []
     metric_key: str = ""
-    start_step: int | None = None
-    end_step: int | None = None
-    max_results: int = MAX_SAMPLED
+    start_step: Int64 | None = None
+    end_step: Int64 | None = None
+    max_results: Int64 = MAX_SAMPLED
 
 
 def add_logging(r: Routes, access: RunAccess) -> None:

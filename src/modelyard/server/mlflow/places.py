@@ -2,6 +2,7 @@
 
     mlflow-artifacts:/<experiment>/<run>/artifacts/<path>             files of a run
     mlflow-artifacts:/<experiment>/models/<model>/artifacts/<path>    files of a logged model
+    mlflow-artifacts:/<experiment>/traces/<trace>/artifacts/<path>    spans of a trace, and what is attached to them
     mlflow-artifacts:/registered-models/<name>/<version>/<path>       files of a version of a registered model
 
 No part of them ever becomes a path on this machine: they are looked up in tables.
@@ -36,13 +37,20 @@ class LoggedPlace:
 
 
 @dataclass(frozen=True)
+class TracePlace:
+    experiment_id: str
+    trace_id: str
+    path: str
+
+
+@dataclass(frozen=True)
 class VersionPlace:
     name: str
     version: int
     path: str
 
 
-Place = RunPlace | LoggedPlace | VersionPlace
+Place = RunPlace | LoggedPlace | TracePlace | VersionPlace
 
 
 def version_root(name: str, version: int) -> str:
@@ -60,6 +68,8 @@ def place(path: str) -> Place:
             return VersionPlace(unquote(parts[1]), int(parts[2]), below("/".join(parts[3:])))
     elif len(parts) >= 4 and parts[1] == "models" and parts[3] == "artifacts":
         return LoggedPlace(parts[0], parts[2], below("/".join(parts[4:])))
+    elif len(parts) >= 4 and parts[1] == "traces" and parts[3] == "artifacts":
+        return TracePlace(parts[0], parts[2], below("/".join(parts[4:])))
     elif len(parts) >= 3 and parts[2] == "artifacts":
         return RunPlace(parts[0], parts[1], below("/".join(parts[3:])))
     raise errors.not_found(

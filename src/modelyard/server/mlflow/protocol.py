@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, TypeVar, get_origin, get_type_hints
 
 import msgspec
 from starlette.requests import Request
@@ -21,6 +21,8 @@ from modelyard.server.mlflow import errors
 UNDER = "/mlflow/{workspace}"
 # The second is what MLflow's web pages call.
 _FACES = ("api", "ajax-api")
+
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 H = TypeVar("H", bound=Callable[..., Any])
 

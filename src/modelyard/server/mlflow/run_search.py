@@ -12,7 +12,7 @@ from modelyard.server.kernel.http import Call, Routes
 from modelyard.server.mlflow import errors, experiments, filters, paging, shapes
 from modelyard.server.mlflow.access import RunAccess
 from modelyard.server.mlflow.experiments import ViewType, view_name
-from modelyard.server.mlflow.protocol import Message, route
+from modelyard.server.mlflow.protocol import Int64, Message, route
 from modelyard.server.mlflow.shapes import NOTE, PARENT, RUN_NAME, USER, Json
 from modelyard.server.runs.inputs_store import DatasetUse
 from modelyard.server.runs.search.expression import (
@@ -50,7 +50,7 @@ class SearchRuns(Message):
     experiment_ids: list[str] = []
     filter: str = ""
     run_view_type: ViewType = "ACTIVE_ONLY"
-    max_results: int = _DEFAULT_MAX
+    max_results: Int64 = _DEFAULT_MAX
     order_by: list[str] = []
     page_token: str = ""
 

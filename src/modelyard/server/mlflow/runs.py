@@ -11,7 +11,7 @@ from modelyard.server.kernel.http import Call, Routes
 from modelyard.server.mlflow import errors, experiments, names, run_names, shapes
 from modelyard.server.mlflow.access import RunAccess
 from modelyard.server.mlflow.experiments import KeyValue
-from modelyard.server.mlflow.protocol import Message, RunMessage, route
+from modelyard.server.mlflow.protocol import Int64, Message, RunMessage, route
 from modelyard.server.mlflow.shapes import NOTE, PARENT, RUN_NAME, USER, Json
 from modelyard.server.runs.creation import Place
 from modelyard.server.runs.tracking import Begin
@@ -32,13 +32,13 @@ class CreateRun(Message):
     experiment_id: str = ""
     user_id: str = ""
     run_name: str = ""
-    start_time: int = 0
+    start_time: Int64 = 0
     tags: list[KeyValue] = []
 
 
 class UpdateRun(RunMessage):
     status: Status | None = None
-    end_time: int | None = None
+    end_time: Int64 | None = None
     run_name: str = ""
 
 

@@ -49,6 +49,10 @@ def model_root(experiment_id: str, model_id: str) -> str:
     return f"{experiment_root(experiment_id)}/models/{model_id}/artifacts"
 
 
+def trace_root(experiment_id: str, trace_id: str) -> str:
+    return f"{experiment_root(experiment_id)}/traces/{trace_id}/artifacts"
+
+
 def experiment(info: ExperimentInfo) -> Json:
     tags = {**info.tags, NOTE: info.description} if info.description else info.tags
     return without_empty(

@@ -16,7 +16,7 @@ from modelyard.server.kernel.errors import NotFound
 from modelyard.server.kernel.http import Call
 from modelyard.server.mlflow import errors, places
 from modelyard.server.mlflow.artifact_files import ArtifactFiles
-from modelyard.server.mlflow.places import LoggedPlace, Place, VersionPlace
+from modelyard.server.mlflow.places import LoggedPlace, Place, TracePlace, VersionPlace
 from modelyard.server.models.registered import RegisteredModels
 from modelyard.server.models.service import ModelService
 from modelyard.wire.artifacts import FileEntry
@@ -92,7 +92,7 @@ class Sources:
             if place.model_id != model_id:
                 raise _mismatch(source, "model_id")
             run_id = run_id or self._files.run_of_logged(call, place)
-        elif place.run_id != run_id:
+        elif isinstance(place, TracePlace) or place.run_id != run_id:
             raise _mismatch(source, "run_id")
         return Source(source, run_id, model_id, self._files.entries(call, place))
 

@@ -18,6 +18,7 @@ def upgrade() -> None:
     _uploads()
     _mlflow()
     _logged_models()
+    _traces()
     _garbage()
     _receipts()
     _transfer()
@@ -304,4 +305,38 @@ def _logged_models() -> None:
         sa.Column("dataset_digest", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(["model_id"], ["logged_models.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("model_id", "name", "time_ms", "step", "run_id"),
+    )
+
+
+def _traces() -> None:
+    op.create_table(
+        "mlflow_traces",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("workspace_id", sa.String(), nullable=False),
+        sa.Column("experiment_id", sa.String(), nullable=False),
+        sa.Column("client_request_id", sa.String(), nullable=False),
+        sa.Column("started_ms", sa.BigInteger(), nullable=False),
+        sa.Column("duration_ms", sa.BigInteger(), nullable=True),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("request_preview", sa.Text(), nullable=False),
+        sa.Column("response_preview", sa.Text(), nullable=False),
+        sa.Column("trace_metadata", sa.JSON(), nullable=False),
+        sa.Column("tags", sa.JSON(), nullable=False),
+        sa.Column("assessments", sa.JSON(), nullable=False),
+        sa.Column("run_ids", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["experiment_id"], ["experiments.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("mlflow_traces_listed", "mlflow_traces", ["experiment_id", "started_ms"])
+    op.create_table(
+        "mlflow_trace_files",
+        sa.Column("trace_id", sa.String(), nullable=False),
+        sa.Column("path", sa.String(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("executable", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(["trace_id"], ["mlflow_traces.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("trace_id", "path"),
+        sqlite_with_rowid=False,
     )
