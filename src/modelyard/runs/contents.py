@@ -13,7 +13,7 @@ from modelyard.runs.story import Folder
 from modelyard.wire import trees
 from modelyard.wire.artifacts import BlobsStored, FileEntry
 from modelyard.wire.metric_shapes import shape
-from modelyard.wire.metrics import MetricInfo, MetricPoints
+from modelyard.wire.metrics import MetricInfo, MetricPoints, Series, SeriesQuery
 
 
 def keep_frames(here: Folder, pieces: Iterable[Any]) -> BlobsStored:
@@ -109,15 +109,40 @@ def points(journal: str, name: str, after: int, limit: int) -> MetricPoints:
     """The values of one metric as arrays, in the order of arrival."""
     every = [record for record in _records(journal) if record["n"] == name]
     page = every[after : after + limit]
-    words = {str(i): r["v"] for i, r in enumerate(page) if r.get("f") and isinstance(r["v"], str)}
-    return MetricPoints(
-        name,
-        [r.get("s") for r in page],
-        [r["t"] for r in page],
-        [None if str(i) in words else r["v"] for i, r in enumerate(page)],
-        words,
-        len(every),
-    )
+    return MetricPoints(name, *_arrays(page), total=len(every))
+
+
+def series(journal: str, run_id: str, query: SeriesQuery) -> List[Series]:
+    """Metrics of numbers as arrays. A sample is all of them: who draws it draws what is on this machine's disk."""
+    found: Dict[str, List[Dict[str, Any]]] = {}
+    for record in _records(journal):
+        is_number = record["k"] == "m" and (record.get("f") or not isinstance(record["v"], str))
+        if is_number and (not query.names or record["n"] in query.names):
+            found.setdefault(record["n"], []).append(record)
+    made = []
+    for name, records in found.items():
+        within = [r for r in records if _is_within(r, query)]
+        made.append(Series(run_id, name, *_arrays(within), total=len(records)))
+    return made
+
+
+def _is_within(record: Dict[str, Any], query: SeriesQuery) -> bool:
+    bounds = ((record.get("s"), query.from_step, query.to_step), (record["t"], query.from_ms, query.to_ms))
+    for value, low, high in bounds:
+        if low is not None and (value is None or value < low):
+            return False
+        if high is not None and (value is None or value > high):
+            return False
+    return True
+
+
+def _arrays(
+    records: List[Dict[str, Any]],
+) -> Tuple[List[Optional[int]], List[int], List[Any], Dict[str, str]]:
+    """Steps, times, values, and the words of those that are not finite by their position."""
+    words = {str(i): r["v"] for i, r in enumerate(records) if r.get("f") and isinstance(r["v"], str)}
+    values = [None if str(i) in words else r["v"] for i, r in enumerate(records)]
+    return [r.get("s") for r in records], [r["t"] for r in records], values, words
 
 
 def _records(journal: str) -> Iterator[Dict[str, Any]]:

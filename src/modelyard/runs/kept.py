@@ -10,7 +10,7 @@ import re
 import time
 import urllib.parse
 from collections import ChainMap
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from modelyard import errors
 from modelyard._client import Answer, Client, Content
@@ -31,7 +31,7 @@ from modelyard.wire.artifacts import (
     SnapshotInfo,
 )
 from modelyard.wire.experiments import ExperimentInfo
-from modelyard.wire.metrics import MetricPoints, MetricsAnswer, RunMetrics
+from modelyard.wire.metrics import MetricPoints, MetricsAnswer, RunMetrics, SeriesAnswer, SeriesQuery
 from modelyard.wire.runs import (
     ChildrenCreate,
     RunCreate,
@@ -43,6 +43,9 @@ from modelyard.wire.runs import (
 )
 from modelyard.wire.told import Told
 from modelyard.wire.workspaces import WorkspaceInfo, WorkspaceList
+
+if TYPE_CHECKING:
+    from modelyard._transport import Connections
 
 _CHILD = "azureml.childrun"
 _FILES_A_LINE = 2_000
@@ -98,11 +101,7 @@ class KeptRuns(Client):
             if found:
                 said = answer(self, found, _Asked(body, query or {}, content))
                 return said if isinstance(said, Answer) else Answer(200, {}, codec.dumps(said))
-        raise errors.RunEnvironmentException(
-            f"{method} {path} needs a yard, and this run is kept offline in {self.directory}{self._reason}. "
-            "`modelyard sync` sends it to a yard later.",
-            code="offline",
-        )
+        raise self._offline(f"{method} {path}")
 
     def download(
         self,
@@ -119,6 +118,16 @@ class KeptRuns(Client):
 
     def close(self) -> None:
         """Nothing is open that another thread would not need."""
+
+    def _new_wire(self) -> Connections:
+        raise self._offline("This")
+
+    def _offline(self, what: str) -> errors.RunEnvironmentException:
+        return errors.RunEnvironmentException(
+            f"{what} needs a yard, and this run is kept offline in {self.directory}{self._reason}. "
+            "`modelyard sync` sends it to a yard later.",
+            code="offline",
+        )
 
     def _known(self, run_id: str) -> RunInfo:
         try:
@@ -316,6 +325,13 @@ class KeptRuns(Client):
         journal = self.folder(found["run"]).journal(found["run"])
         return contents.points(journal, name, after, asked.query.get("limit", _PAGE))
 
+    def _series(self, found: Any, asked: _Asked) -> SeriesAnswer:
+        query: SeriesQuery = asked.body
+        items = [
+            one for run in query.runs for one in contents.series(self.folder(run).journal(run), run, query)
+        ]
+        return SeriesAnswer(items)
+
 
 class _Asked(NamedTuple):
     """What came with a request."""
@@ -364,6 +380,7 @@ _ROUTES: List[Tuple[str, Any, Callable[[KeptRuns, Any, _Asked], Any]]] = [
         ("POST", _RUN + "/files", _K._add_files),
         ("GET", _RUN + "/files", _K._list_files),
         ("GET", _RUN + "/files/(?P<path>.+)", _K._file),
+        ("POST", _ONE + "/metric-series", _K._series),
         ("GET", _RUN + "/metrics", _K._metrics),
         ("GET", _RUN + "/metrics/(?P<metric>.+)/points", _K._points),
     )

@@ -7,7 +7,7 @@ from typing import List, NamedTuple, Sequence, Tuple
 
 _WIDTH, _HEIGHT = 320, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 22, 18
-_BUCKETS = 160  # the lowest and the highest point of each are drawn
+BUCKETS = 160  # the lowest and the highest point of each are drawn
 _INFINITY = float("inf")
 
 Point = Tuple[float, float]
@@ -47,11 +47,11 @@ def draw(series: Series) -> str:
 
 def reduced(points: List[Point]) -> List[Point]:
     """At most two points a bucket, so that a long series stays a small picture and keeps its peaks."""
-    if len(points) <= 2 * _BUCKETS:
+    if len(points) <= 2 * BUCKETS:
         return points
-    size = len(points) / _BUCKETS
+    size = len(points) / BUCKETS
     found: List[Point] = []
-    for bucket in range(_BUCKETS):
+    for bucket in range(BUCKETS):
         part = points[int(bucket * size) : int((bucket + 1) * size)]
         low, high = min(part, key=_height), max(part, key=_height)
         found += sorted({low, high})

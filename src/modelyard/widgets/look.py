@@ -6,18 +6,17 @@ import re
 from typing import Any, Dict, List, NamedTuple, Tuple
 
 from modelyard import errors
-from modelyard.runs import details, files, metrics
+from modelyard.runs import details, files, metrics, series
 from modelyard.runs.scope import Scope
-from modelyard.widgets.chart import Series
-from modelyard.wire.metrics import MetricPoints
+from modelyard.widgets.chart import BUCKETS, Series
+from modelyard.wire.metrics import SeriesQuery
 from modelyard.wire.runs import RunInfo
 
 _TAIL_BYTES = 16 << 10
 _MOST_CHARTS = 24
-_MOST_POINTS = 20_000  # of one series; older ones are not drawn
+_MOST_POINTS = 50_000  # of a run that goes on, up to which everything it logged is read at each look
 _MOST_CHILDREN = 200
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07]*\x07")
-_NONFINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
 class Look(NamedTuple):
@@ -36,58 +35,33 @@ class Looker:
     def __init__(self, scope: Scope, run_id: str) -> None:
         self._scope = scope
         self._run_id = run_id
-        self._points: Dict[str, List[Tuple[float, float]]] = {}
-        self._read: Dict[str, int] = {}  # points of each series that were read
         self._logs: Dict[str, Tuple[int, str]] = {}
 
     def look(self) -> Look:
         info = details.fetch(self._scope, self._run_id)
-        series, values = self._metrics()
+        drawn, values = self._metrics(info.status in details.FINAL)
         children = (
             details.children(self._scope, self._run_id, False, None, None, None, None)
             if info.child_count
             else []
         )
-        return Look(info, series, values, self._tails(), children[-_MOST_CHILDREN:])
+        return Look(info, drawn, values, self._tails(), children[-_MOST_CHILDREN:])
 
     def wait(self, after: Look, wait_s: float) -> bool:
         """Wait for a change of the run, at most `wait_s`; True once it has ended."""
         info = details.wait_for_change(self._scope, self._run_id, after.info.version, wait_s)
         return info.status in details.FINAL
 
-    def _metrics(self) -> Tuple[List[Series], Dict[str, Any]]:
-        series: List[Series] = []
-        values: Dict[str, Any] = {}
-        (answer,) = metrics.fetch(self._scope, self._run_id, None, False).runs
-        for metric in answer.metrics:
-            is_series = metric.kind == "m" and metric.count > 1 and metric.min is not None
-            if is_series and len(series) < _MOST_CHARTS:
-                self._read_points(metric.name, metric.count)
-                series.append(Series(metric.name, self._points[metric.name]))
-            elif metric.kind != "s":
-                values[metric.name] = metric.value
-        return series, values
-
-    def _read_points(self, name: str, count: int) -> None:
-        held = self._points.setdefault(name, [])
-        after = max(self._read.get(name, 0), count - _MOST_POINTS)
-        while after < count:
-            page: MetricPoints = self._scope.client.request(
-                "GET",
-                self._scope.run_path(self._run_id, "metrics", name, "points"),
-                query={"after": after},
-                kind=MetricPoints,
-            )
-            if not page.values:
-                break
-            for position, (step, value) in enumerate(zip(page.steps, page.values)):
-                word = page.nonfinite.get(str(position))
-                number = _NONFINITE[word] if word else value
-                if isinstance(number, (int, float)):
-                    held.append((float(after + position if step is None else step), float(number)))
-            after += len(page.values)
-        self._read[name] = after
-        del held[:-_MOST_POINTS]
+    def _metrics(self, is_over: bool) -> Tuple[List[Series], Dict[str, Any]]:
+        read = series.read(self._scope, SeriesQuery([self._run_id], points=2 * BUCKETS))
+        drawn = [one for one in read if one.total > 1][:_MOST_CHARTS]
+        values: Dict[str, Any] = {one.name: one.values[0] for one in read if one.total == 1}
+        if is_over or sum(one.total for one in read) <= _MOST_POINTS:
+            # What is no series of numbers comes only together with all values of those that are.
+            (answer,) = metrics.fetch(self._scope, self._run_id, None, False).runs
+            names = {one.name for one in drawn}
+            values = {m.name: m.value for m in answer.metrics if m.kind != "s" and m.name not in names}
+        return [Series(one.name, _by_step(one)) for one in drawn], values
 
     def _tails(self) -> Dict[str, str]:
         found = {}
@@ -110,6 +84,14 @@ class Looker:
             text = body.partition("\n")[2] if begin and "\n" in body else body
             before = self._logs[path] = (size, as_on_a_terminal(text))
         return before[1]
+
+
+def _by_step(one: series.MetricSeries) -> List[Tuple[float, float]]:
+    share = one.total / max(1, len(one.values))  # points that each one of a sample stands for
+    return [
+        (position * share if step is None else float(step), float(value))
+        for position, (step, value) in enumerate(zip(one.steps, one.values))
+    ]
 
 
 def as_on_a_terminal(text: str) -> str:
