@@ -6,7 +6,7 @@ import json
 import os
 import re
 import urllib.parse
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Union
 
 from modelyard import errors
 from modelyard._client import Client, path
@@ -65,6 +65,12 @@ class Workspace(CloudWorkspace):
     def _path(self, *parts: Any) -> str:
         """The address of something in this workspace, for `self._client`."""
         return path("workspaces", self._name, *parts)
+
+    @property
+    def _scope(self) -> Any:
+        from modelyard.runs.scope import Scope  # as in get_run
+
+        return Scope(self._client, self.name)
 
     def _info(self) -> WorkspaceInfo:
         if self._known is None:
@@ -324,6 +330,33 @@ class Workspace(CloudWorkspace):
         from modelyard.trash import Receipts  # as in get_run
 
         return Receipts(self)
+
+    def search_runs(
+        self,
+        filter: str = "",
+        order_by: Union[str, Sequence[str], None] = None,
+        experiments: Union[str, Sequence[str], None] = None,
+        view: str = "active",
+        limit: Optional[int] = None,
+    ) -> Iterator[Any]:
+        """Runs for which `filter` holds, such as `metrics.acc > 0.9 and tags.team = 'a'`; empty for every run.
+
+        order_by: columns, each with ASC or DESC, such as `metrics.acc DESC`; the newest first without.
+        experiments: names or ids, all without. view: active, archived, all (but for the trash) or trash.
+        """
+        from modelyard.runs import search  # as in get_run
+        from modelyard.runs.run import rehydrate
+
+        found = search.pages(self._scope, filter, order_by, experiments, view, limit, metrics=())
+        return (rehydrate(self._scope, one.run) for one in found)
+
+    def count_runs(
+        self, filter: str = "", experiments: Union[str, Sequence[str], None] = None, view: str = "active"
+    ) -> int:
+        """How many runs `search_runs` would find."""
+        from modelyard.runs import search  # as in get_run
+
+        return search.count(self._scope, filter, experiments, view)
 
     def get_default_datastore(self) -> Any:
         """The datastore that every workspace begins with, `workspaceblobstore`."""

@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from modelyard.cli import run_compare, run_files, run_metrics, run_submit
+from modelyard.cli import run_compare, run_files, run_list, run_metrics, run_submit
 from modelyard.cli.connection import ask, change, open_workspace
 from modelyard.cli.lazy import YardGroup
 from modelyard.cli.names import Name, workspace_option
-from modelyard.cli.output import confirm, print_items, print_record, seconds, tell_deleted, when
+from modelyard.cli.output import confirm, print_items, print_record, tell_deleted, when
+from modelyard.cli.run_list import COLUMNS, took
 from modelyard.cli.values import pairs
 
 
@@ -20,70 +21,17 @@ def run() -> None:
 
 
 run.add_command(run_submit.submit)
+run.add_command(run_list.list_)
 run.add_command(run_compare.compare)
 run.add_command(run_metrics.metrics)
 for _command in (run_files.logs, run_files.files, run_files.download, run_files.snapshot):
     run.add_command(_command)
 
 
-def took(info: Any) -> str:
-    return seconds(info.ended_at - info.started_at) if info.ended_at and info.started_at else ""
-
-
-_COLUMNS = [
-    ("RUN", lambda r: r.id), ("EXPERIMENT", lambda r: r.experiment), ("NR", lambda r: r.number),
-    ("STATUS", lambda r: r.status.value), ("CREATED", lambda r: when(r.created_at)),
-    ("TOOK", took), ("NAME", lambda r: "" if r.display_name == r.id else r.display_name),
-    ("TAGS", lambda r: r.tags),
-]  # fmt: skip
-
-
 def info_of(workspace: Any, run_id: str) -> Any:
     from modelyard.wire.runs import RunInfo
 
     return ask(workspace, RunInfo, "runs", run_id)
-
-
-@run.command("list")
-@click.option("-e", "--experiment", type=Name("experiment"), help="Of this experiment only.")
-@click.option(
-    "--status", multiple=True, metavar="STATUS", help="Completed, Failed, Running …; may be repeated."
-)
-@click.option("--tag", "tags", multiple=True, metavar="KEY[=VALUE]", help="All of these must hold.")
-@click.option("--property", "properties", multiple=True, metavar="KEY[=VALUE]")
-@click.option("--type", "type_", help="Run type, such as azureml.scriptrun.")
-@click.option("--all", "children_too", is_flag=True, help="Child runs too.")
-@click.option("--archived", is_flag=True, help="The archived ones instead.")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
-@workspace_option
-def list_(
-    experiment: str | None, status: tuple[str, ...], tags: tuple[str, ...], properties: tuple[str, ...],
-    type_: str | None, children_too: bool, archived: bool, limit: int, workspace: str | None,
-) -> None:  # fmt: skip
-    """List runs, newest first."""
-    from modelyard.wire.runs import RunPage, RunStatus
-
-    known = {s.value.lower(): s.value for s in RunStatus}
-    for text in status:
-        if text.lower() not in known:
-            raise click.UsageError(f"--status {text!r} is not one of {', '.join(known.values())}")
-    query = {
-        "experiment": experiment, "status": [known[s.lower()] for s in status], "tag": list(tags),
-        "property": list(properties), "type": type_, "root_only": None if children_too else True,
-        "view": "archived" if archived else None,
-    }  # fmt: skip
-    opened = open_workspace(workspace)
-    items: list[Any] = []
-    after = None
-    while len(items) < limit:
-        page = ask(
-            opened, RunPage, "runs", query={**query, "limit": min(limit - len(items), 500), "after": after}
-        )
-        items += page.items
-        after = page.next
-        if not after:
-            break
-    print_items(items, _COLUMNS, lambda r: r, "No runs.")
 
 
 @run.command()
@@ -109,7 +57,7 @@ def print_run(info: Any) -> None:
             ("archived", when(info.archived_at)),
             ("took", took(info)), ("exit code", info.exit_code), ("failing line", error.line if error else ""),
             ("error", (error.traceback or error.message).rstrip() if error else ""),
-            ("warnings", "\n".join(info.warnings)), ("tags", info.tags),
+            ("warnings", "\n".join(info.warnings)), ("params", info.params), ("tags", info.tags),
             ("properties", "\n".join(f"{k}={v.splitlines()[0] if v else ''}" for k, v in info.properties.items())),
             ("snapshot", info.snapshot_id), ("environment", info.environment_hash),
             ("packages", len(info.environment_lock) or ""),
@@ -210,7 +158,7 @@ def _archive(run_ids: tuple[str, ...], archived: bool, workspace: str | None) ->
     opened = open_workspace(workspace)
     body = RunUpdate(archived=archived)
     infos = [change(opened, "PATCH", RunInfo, body, "runs", run_id) for run_id in run_ids]
-    print_items(infos, _COLUMNS, lambda r: r, "No runs.")
+    print_items(infos, COLUMNS, lambda r: r, "No runs.")
 
 
 @run.command()
@@ -223,4 +171,4 @@ def children(run_id: str, recursive: bool, workspace: str | None) -> None:
 
     query = {"recursive": True} if recursive else None
     items = ask(open_workspace(workspace), RunList, "runs", run_id, "children", query=query).items
-    print_items(items, _COLUMNS, lambda r: r, f"Run {run_id} has no child runs.")
+    print_items(items, COLUMNS, lambda r: r, f"Run {run_id} has no child runs.")

@@ -28,6 +28,7 @@ class _OfflineRun:
         self.parent = parent
         self._tags: Dict[str, Optional[str]] = {}
         self._properties: Dict[str, str] = {}
+        self._params: Dict[str, str] = {}
         self.display_name = self._id
         self.description = ""
 
@@ -70,6 +71,17 @@ class _OfflineRun:
     def log(self, name: str, value: Any, description: str = "", step: Optional[int] = None) -> None:
         records.scalar(name, value, description, step)
         _say("scalar metric", name, value)
+
+    def log_param(self, name: str, value: Any) -> Any:
+        self.log_params({name: value})
+        return value
+
+    def log_params(self, params: Dict[str, Any]) -> None:
+        self._params.update({name: str(value) for name, value in params.items()})
+
+    @property
+    def params(self) -> Dict[str, str]:
+        return dict(self._params)
 
     def log_list(self, name: str, value: List[Any], description: str = "") -> None:
         records.listing(name, value, description)

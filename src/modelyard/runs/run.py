@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Unio
 from modelyard import errors
 from modelyard.runs import context, creating, details, files, metrics, streaming
 from modelyard.runs.journal import Journal
+from modelyard.runs.parameters import ParameterLog
 from modelyard.runs.run_files import RunFiles
 from modelyard.runs.scope import Scope
 from modelyard.runs.sending import sender
@@ -24,7 +25,7 @@ _types: Dict[str, _RunFactory] = {}
 _context: Optional[Any] = None
 
 
-class Run(metrics.MetricLog, MetricReads, RunFiles):
+class Run(metrics.MetricLog, MetricReads, ParameterLog, RunFiles):
     """A run of an experiment. Inside a submitted script `Run.get_context()` is the script's own.
 
     As a context manager it completes at the end of the block, and fails when the block raises.

@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import sqlalchemy as sa
 
 from modelyard.server.kernel.db_problems import bad_url, problems, says_try_again
@@ -188,6 +189,7 @@ def _postgres_engine(url: str) -> sa.Engine:
             pool_size=20,
             max_overflow=20,
             pool_pre_ping=True,
+            json_deserializer=msgspec.json.decode,
             connect_args={"connect_timeout": 10} if "connect_timeout" not in address.query else {},
         )
     except (sa.exc.ArgumentError, ValueError):  # its words may hold the password
@@ -211,7 +213,13 @@ def _sqlite_engine(url: str, begin: str) -> sa.Engine:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         # Not parsed as a URL: a directory's name may hold any character.
         address = sa.URL.create("sqlite", database=path)
-        engine = sa.create_engine(address, poolclass=sa.QueuePool, pool_size=16, max_overflow=64)
+        engine = sa.create_engine(
+            address,
+            poolclass=sa.QueuePool,
+            pool_size=16,
+            max_overflow=64,
+            json_deserializer=msgspec.json.decode,  # five times as fast as Python's, and a page of runs has 800 of them
+        )
     except (OSError, sa.exc.ArgumentError):
         raise bad_url(url) from None
 

@@ -198,7 +198,7 @@ def by_ids(tx: Tx, run_ids: Sequence[str]) -> list[Row]:
     """In the order of creation."""
     found: list[Row] = []
     for start in range(0, len(run_ids), _MANY):
-        found += tx.execute(_SELECT.where(runs.c.id.in_(run_ids[start : start + _MANY])))
+        found += tx.execute(_SELECT.where(runs.c.id.in_(run_ids[start : start + _MANY]))).all()
     return sorted(found, key=lambda row: (row.created_at, row.number))
 
 

@@ -72,6 +72,8 @@ class Frame:
             self._take([(row.row, row.changed, *found.get(row.run_id, gone)) for row in changed])
 
     def changed_since(self, version: int) -> RowArray:
+        if version == self.version:
+            return np.zeros(0, dtype=np.int32)
         return np.flatnonzero(self._changed[: self.count] > version).astype(np.int32)
 
     def there(self) -> Mask:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import difflib
 from collections.abc import Callable, Sequence
 from enum import Enum
 
@@ -45,7 +46,7 @@ _ATTRIBUTES = frozenset(("attribute", "attributes", "attr", "run"))
 _DATASETS = frozenset(("dataset", "datasets"))
 _STATISTICS = {s.value: s for s in Statistic}
 _EQUAL = {"==": "=", "<>": "!="}
-_PREFIXES = "metrics., params., tags., properties. or attributes."
+_PREFIXES = "metrics, params, tags, properties or attributes, and a dot"
 
 
 class Dialect(Enum):
@@ -170,9 +171,9 @@ class _Reader:
             return self._attribute(token, _joined(rest))
         if prefix in _DATASETS:
             return self._attribute(token, f"dataset_{_joined(rest)}")
-        raise refused(
-            self._source, token.start, f"a name with a dot begins with {_PREFIXES}, not {first.text[:80]!r}."
-        )
+        near = difflib.get_close_matches(prefix, [*_METRICS, *_LABELS, *_ATTRIBUTES], 1)
+        hint = f"Did you mean {near[0]}.?" if near else f"It begins with {_PREFIXES}."
+        raise refused(self._source, token.start, f"there is no kind of column {first.text[:80]!r}. {hint}")
 
     def _metric(self, parts: tuple[Part, ...]) -> Metric:
         """A statistic at the end is one unless it stands in quotes, or alone."""
