@@ -150,7 +150,7 @@ _COMPARED: dict[str, Callable[[Any, Any], bool]] = {
 
 def _identifier(name: str, attributes: Collection[str], kinds: Mapping[str, str]) -> tuple[str, str]:
     first, dot, rest = name.partition(".")
-    if not dot or first[0] in '`"':
+    if not dot or first[:1] in ("`", '"'):
         kind, key = ATTRIBUTE, name
     else:
         known = {**kinds, "attribute": ATTRIBUTE, "attributes": ATTRIBUTE, "attr": ATTRIBUTE}
@@ -159,8 +159,10 @@ def _identifier(name: str, attributes: Collection[str], kinds: Mapping[str, str]
                 f"Invalid entity type '{first}'. Valid entity types are {tuple(sorted(known))}"
             )
         kind, key = known[first], rest
-    if key[0] in '`"':
+    if key[:1] in ("`", '"'):
         key = key[1:-1]
+    if not key:
+        raise errors.invalid(f"Invalid clause(s) in filter string: {name}")
     if kind == ATTRIBUTE and key not in attributes:
         raise errors.invalid(
             f"Invalid attribute key '{key}' specified. Valid keys are '{sorted(attributes)}'"

@@ -34,5 +34,6 @@ trace_files = sa.Table(
     metadata,
     sa.Column("trace_id", sa.String, sa.ForeignKey("mlflow_traces.id", ondelete="CASCADE"), primary_key=True),
     *named_files.columns(),
+    sa.Index("mlflow_trace_files_hash", "hash"),
     sqlite_with_rowid=False,
 )

@@ -340,3 +340,4 @@ def _traces() -> None:
         sa.PrimaryKeyConstraint("trace_id", "path"),
         sqlite_with_rowid=False,
     )
+    op.create_index("mlflow_trace_files_hash", "mlflow_trace_files", ["hash"])
