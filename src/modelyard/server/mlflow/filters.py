@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from modelyard.server.mlflow import errors
+from modelyard.server.runs.search.patterns import matcher
 
 MAX_LENGTH = 100_000
 ATTRIBUTE = "attribute"
@@ -128,12 +129,6 @@ def key_or_nothing(key: Callable[[T], Any], descending: bool) -> Callable[[T], t
     return sortable
 
 
-def like(value: str, pattern: str, flags: re.RegexFlag = re.NOFLAG) -> bool:
-    """SQL's: `%` is any text, `_` any one character."""
-    parts = [{"%": ".*", "_": "."}.get(c) or re.escape(c) for c in pattern]
-    return re.fullmatch("".join(parts), value, flags | re.DOTALL) is not None
-
-
 _COMPARED: dict[str, Callable[[Any, Any], bool]] = {
     "=": lambda a, b: a == b,
     "!=": lambda a, b: a != b,
@@ -143,8 +138,8 @@ _COMPARED: dict[str, Callable[[Any, Any], bool]] = {
     ">=": lambda a, b: a >= b,
     "IN": lambda a, b: a in b,
     "NOT IN": lambda a, b: a not in b,
-    "LIKE": like,
-    "ILIKE": lambda a, b: like(a, b, re.IGNORECASE),
+    "LIKE": lambda a, b: matcher(b, False)(a),
+    "ILIKE": lambda a, b: matcher(b, True)(a),
 }
 
 

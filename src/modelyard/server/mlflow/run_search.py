@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import re
 from collections.abc import Callable
 
 from modelyard.server.kernel.auth import Permission
 from modelyard.server.kernel.http import Call, Routes
-from modelyard.server.mlflow import errors, experiments, filters, paging, shapes
+from modelyard.server.mlflow import errors, experiments, paging, shapes
 from modelyard.server.mlflow.access import RunAccess
 from modelyard.server.mlflow.experiments import ViewType, view_name
 from modelyard.server.mlflow.protocol import Int64, Message, route
@@ -31,6 +30,7 @@ from modelyard.server.runs.search.expression import (
     Test,
 )
 from modelyard.server.runs.search.parser import Dialect, parse, parse_order
+from modelyard.server.runs.search.patterns import matcher
 from modelyard.server.runs.search.query import Query, View
 
 _DEFAULT_MAX = 1000
@@ -112,7 +112,7 @@ def _holds(test: Test, value: str | None) -> bool:
     if isinstance(test, OneOf):
         return value in test.values
     if isinstance(test, Like):
-        return filters.like(value, test.pattern, re.IGNORECASE if test.any_case else re.NOFLAG)
+        return matcher(test.pattern, test.any_case)(value)
     return (value == test.value) is (test.operator == "=")
 
 
