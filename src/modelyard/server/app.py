@@ -79,6 +79,9 @@ class Yard:
     supervisor: Supervisor
     workspaces: WorkspaceService
     artifacts: ArtifactService
+    runs: RunService
+    lifetime: LifetimeService
+    retention: Retention
 
     def close(self) -> None:
         self.supervisor.stop()
@@ -173,7 +176,7 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
         lambda: traffic.figures() + compute.figures(),
     ).items
     traffic = Traffic(_asgi(settings, routes, identity, workspaces, hub, supervisor))
-    return Yard(traffic, routes, db, supervisor, workspaces, artifacts)
+    return Yard(traffic, routes, db, supervisor, workspaces, artifacts, runs, lifetime, retention)
 
 
 def _transfer(

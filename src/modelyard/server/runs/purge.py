@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from modelyard.server.kernel.db import Tx
 from modelyard.server.runs import experiments_store, lifecycle, metrics_store, store
 from modelyard.server.runs.tables import experiments, files, logged_model_files, logged_models, runs
-from modelyard.wire.runs import RunStatus
 
 _MANY = 500
+_FINAL = [s.value for s in lifecycle.FINAL]
 
 
 _FILE = (logged_model_files.c.path, logged_model_files.c.hash, logged_model_files.c.size)
@@ -135,5 +135,9 @@ def _experiments_under(receipt: str) -> sa.Select[Any]:
 
 def unfinished(tx: Tx, run_ids: Iterable[str]) -> list[str]:
     """Those that are not over."""
-    rows = store.by_ids(tx, list(run_ids))
-    return [row.id for row in rows if RunStatus(row.status) not in lifecycle.FINAL]
+    ids = list(run_ids)
+    found: list[str] = []
+    for start in range(0, len(ids), _MANY):
+        query = sa.select(runs.c.id).where(runs.c.id.in_(ids[start : start + _MANY]))
+        found += tx.execute(query.where(runs.c.status.not_in(_FINAL))).scalars()
+    return found

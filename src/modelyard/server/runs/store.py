@@ -271,8 +271,7 @@ def remove(tx: Tx, run_ids: Sequence[str]) -> None:
         some = run_ids[start : start + _MANY]
         tx.execute(sa.delete(runs).where(runs.c.id.in_(some)))
         changes.mark(tx, some)
-        for run_id in some:
-            auth.revoke(tx, kind=Kind.RUN, subject=run_id)
+        auth.revoke_all(tx, kind=Kind.RUN, subjects=some)
 
 
 def info(row: Row) -> RunInfo:

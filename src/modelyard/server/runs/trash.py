@@ -119,8 +119,7 @@ def _set_run(tx: Tx, run_ids: Sequence[str], at: float | None, deleted_with: str
         )
         changes.mark(tx, some)
         if at is not None:
-            for run_id in some:
-                auth.revoke(tx, kind=Kind.RUN, subject=run_id)
+            auth.revoke_all(tx, kind=Kind.RUN, subjects=some)
     events.touch(tx, *run_ids[:_TOLD])
 
 

@@ -8,16 +8,9 @@ from pathlib import Path
 import pytest
 from whole_yard import W, WholeYard, emptied, open_yard
 
-from modelyard.server.environments.service import EnvironmentService
-from modelyard.server.kernel.events import Hub
 from modelyard.server.kernel.reconcile import Round
-from modelyard.server.kernel.settings import Settings
 from modelyard.server.lifetime import reconcile
 from modelyard.server.lifetime.reconcile import Upkeep
-from modelyard.server.lifetime.retention import Retention
-from modelyard.server.lifetime.service import LifetimeService
-from modelyard.server.models.service import ModelService
-from modelyard.server.runs.service import RunService
 
 LARGE = b"x" * 1_500_000
 
@@ -144,9 +137,9 @@ def test_the_trash_is_emptied_after_its_days_and_garbage_collected_daily(yard: W
     yard.run("new")
     yard.call("DELETE", f"{W}/runs/new")
     yard.clock.advance(86_401)
-    service, retention = _services(yard)
-    reconciler = Upkeep(yard.clock, service, retention, 30, yard.yard.workspaces.ids)
-    upkeep = Round(yard.yard.db, yard.clock, reconciler)
+    whole = yard.yard
+    reconciler = Upkeep(yard.clock, whole.lifetime, whole.retention, 30, whole.workspaces.ids)
+    upkeep = Round(whole.db, yard.clock, reconciler)
     upkeep()
     assert yard.call("GET", f"{W}/receipts")["items"] == []  # it has only just started
     yard.clock.advance(700)
@@ -157,14 +150,6 @@ def test_the_trash_is_emptied_after_its_days_and_garbage_collected_daily(yard: W
     assert {r["kind"]: r["actor"] for r in receipts} == {"deletion": "the yard", "garbage": "the yard"}
     assert yard.ids("?view=trash") == {"new"}
     assert not yard.holds(loose)
-
-
-def _services(yard: WholeYard) -> tuple[LifetimeService, Retention]:
-    db, clock, artifacts, hub = yard.yard.db, yard.clock, yard.yard.artifacts, Hub()
-    models = ModelService(db, clock, artifacts)
-    environments = EnvironmentService(db, clock, hub)
-    runs = RunService(db, clock, hub, artifacts, environments, Settings(home=Path("/")))
-    return LifetimeService(db, clock, hub, artifacts.garbage, models, runs), Retention(db, clock, runs)
 
 
 def test_garbage_is_collected_when_asked_for(yard: WholeYard) -> None:
