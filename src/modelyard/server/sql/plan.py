@@ -91,6 +91,7 @@ def needs(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, Need]:
     """By table of the schema RAW. Raises Refused for a query that does not fit the views."""
     connection.execute(f"SET disabled_optimizers = '{_FROM_STATISTICS}'")
     answer = json.loads(_one(connection, "SELECT json_serialize_plan(?, optimize := true)", query))
+    connection.execute("RESET disabled_optimizers")
     if answer["error"]:
         raise Refused("bad_query", without_kind(answer["error_message"]))
     found: dict[str, Need] = {}

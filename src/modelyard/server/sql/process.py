@@ -76,16 +76,14 @@ def _tell(code: str, detail: str) -> None:
 
 def _answer(request: Mapping[str, Any]) -> None:
     views, query, params = request["views"], request["query"], request["params"]
-    planning = _connect(request)
-    for view in views:
-        _define(planning, view, None)
-    needs = plan.needs(planning, plan.check(planning, query, params, [v["name"] for v in views]))
-    planning.close()
-    reader = SqliteReader(request["file"]) if request["file"] else PostgresReader(request["url"])
     connection = _connect(request)
-    streams = {name: ViewStream(reader, _physical(views, name), need) for name, need in needs.items()}
     for view in views:
-        _define(connection, view, streams.get(view["name"]))
+        _define(connection, view)
+    needs = plan.needs(connection, plan.check(connection, query, params, [v["name"] for v in views]))
+    reader = SqliteReader(request["file"]) if request["file"] else PostgresReader(request["url"])
+    streams = {name: ViewStream(reader, physical(views, name), need) for name, need in needs.items()}
+    for name, stream in streams.items():
+        _fill(connection, physical(views, name), stream)
     connection.execute("SET lock_configuration = true")
     try:
         answer.keep(connection, connection.sql(query, params=params or None), request["answer_rows"])
@@ -116,34 +114,37 @@ def _connect(request: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
     )
 
 
-def _physical(views: list[Any], name: str) -> dict[str, Any]:
+def physical(views: list[Any], name: str) -> dict[str, Any]:
+    """The view with the types that its columns have in the database."""
     view = next(v for v in views if v["name"] == name)
     return {**view, "columns": [(n, _CONVERSIONS.get(t, (t,))[0]) for n, t in view["columns"]]}
 
 
-def _define(
-    connection: duckdb.DuckDBPyConnection, view: Mapping[str, Any], stream: ViewStream | None
-) -> None:
-    """The view over its stream, or over an empty table where nothing of it is read."""
+def _define(connection: duckdb.DuckDBPyConnection, view: Mapping[str, Any]) -> None:
+    """The view, over an empty table."""
     name = _quoted(view["name"])
     if view["query"]:
         connection.execute(f"CREATE VIEW {name} AS {view['query']}")
         return
     columns = [(_quoted(n), *_CONVERSIONS.get(t, (t, "{}"))) for n, t in view["columns"]]
-    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {RAW}")
-    if stream is None:
-        connection.execute(
-            f"CREATE TABLE {RAW}.{name} ({', '.join(f'{n} {kind}' for n, kind, _ in columns)})"
-        )
-    else:
-        held = {_quoted(n) for n in stream.columns}
-        connection.register(f"{RAW} {view['name']}", stream)
-        shown = [n if n in held else f"NULL::{kind} AS {n}" for n, kind, _ in columns]
-        connection.execute(
-            f"CREATE VIEW {RAW}.{name} AS SELECT {', '.join(shown)} FROM {_quoted(RAW + ' ' + view['name'])}"
-        )
     made = [f"{conversion.format(n)} AS {n}" for n, _, conversion in columns]
-    connection.execute(f"CREATE VIEW {name} AS SELECT {', '.join(made)} FROM {RAW}.{name}")
+    connection.execute(
+        f"CREATE SCHEMA IF NOT EXISTS {RAW}; "
+        f"CREATE TABLE {RAW}.{name} ({', '.join(f'{n} {kind}' for n, kind, _ in columns)}); "
+        f"CREATE VIEW {name} AS SELECT {', '.join(made)} FROM {RAW}.{name}"
+    )
+
+
+def _fill(connection: duckdb.DuckDBPyConnection, view: Mapping[str, Any], stream: ViewStream) -> None:
+    """In place of the empty table what is read of the database; columns that nobody asks for are NULL."""
+    name, source = _quoted(view["name"]), f"{RAW} {view['name']}"
+    connection.register(source, stream)
+    columns = [
+        _quoted(n) if n in stream.columns else f"NULL::{kind} AS {_quoted(n)}" for n, kind in view["columns"]
+    ]
+    connection.execute(
+        f"DROP TABLE {RAW}.{name}; CREATE VIEW {RAW}.{name} AS SELECT {', '.join(columns)} FROM {_quoted(source)}"
+    )
 
 
 def _quoted(name: str) -> str:
