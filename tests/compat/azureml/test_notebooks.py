@@ -6,15 +6,19 @@ MODELYARD_V1_NOTEBOOKS; without one these tests are skipped.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from python_environments import TENSORBOARD, environment
+from python_environments import MLFLOW_1, TENSORBOARD, environment
+
+from modelyard.mlflow_runs import register_model
 
 NOTEBOOKS = Path(
     os.environ.get(
@@ -29,7 +33,7 @@ _CELL_S = 120  # environments included; a cell that takes longer hangs
 def execute(yard: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run one notebook in a copy of its folder, in a kernel of this environment, against the session's yard."""
 
-    def run(path: str) -> nbformat.NotebookNode:
+    def run(path: str, kernel: str = "python3") -> nbformat.NotebookNode:
         source = NOTEBOOKS / path
         if not source.exists():
             pytest.skip(
@@ -38,14 +42,14 @@ def execute(yard: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         folder = tmp_path / "notebook"
         shutil.copytree(source.parent, folder)
         monkeypatch.setenv("MODELYARD_HOME", str(yard.home))
-        monkeypatch.setenv("PYTHONPATH", str(ROOT / "azureml"))
+        monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'azureml'}{os.pathsep}{ROOT / 'src'}")
         monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
         monkeypatch.setenv("MPLBACKEND", "agg")
         monkeypatch.setenv("MORE", "-e")  # newer `more` waits for a key at the end of a file
         _without_docker(tmp_path, monkeypatch)
         book = nbformat.read(folder / source.name, as_version=4)
         client = NotebookClient(
-            book, timeout=_CELL_S, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+            book, timeout=_CELL_S, kernel_name=kernel, resources={"metadata": {"path": str(folder)}}
         )
         client.execute()
         return book
@@ -120,6 +124,35 @@ def test_export_run_history_to_tensorboard(
     assert len(run.get_metrics()["mse"]) == len(list(run.get_children())) == 7
     exported = tmp_path / "notebook" / "exportedTBlogs"
     assert {folder.name for folder in exported.iterdir()} == {run.id, *(c.id for c in run.get_children())}
+
+
+@pytest.fixture
+def mlflow_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A kernel whose Python has MLflow as it was in 2022."""
+    python = environment(*MLFLOW_1, "ipykernel<7", "ipython<9", "matplotlib<3.9")
+    spec = tmp_path / "jupyter" / "kernels" / "mlflow-1"
+    spec.mkdir(parents=True)
+    started = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    (spec / "kernel.json").write_text(
+        json.dumps({"argv": started, "display_name": "mlflow-1", "language": "python"})
+    )
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    return spec.name
+
+
+def test_mlflow_train_local(execute: Any, workspace: Any, mlflow_kernel: str) -> None:
+    execute(
+        "how-to-use-azureml/track-and-monitor-experiments/using-mlflow/train-local/train-local.ipynb",
+        mlflow_kernel,
+    )
+    (run,) = workspace.experiments["experiment-with-mlflow"].get_runs()
+    assert run.get_status() == "Completed"
+    assert run.get_metrics()["alpha"] == 0.03
+    assert run.get_metrics()["mse"] > 1000
+    assert {"actuals_vs_predictions.png", "model/MLmodel"} <= set(run.get_file_names())
+    theirs = SimpleNamespace(info=SimpleNamespace(run_id=run.id))
+    model = register_model(theirs, "diabetes-of-mlflow", "model")
+    assert (model.version, model.run_id) == (1, run.id)
 
 
 def test_register_model_deploy_local(execute: Any, workspace: Any) -> None:
