@@ -21,11 +21,20 @@ def took(info: Any) -> str:
     return seconds(info.ended_at - info.started_at) if info.ended_at and info.started_at else ""
 
 
+_LONGEST_TAG = 40
+
+
+def short_tags(info: Any) -> dict[str, str]:
+    """The tags that a person gave, cut to what fits a table. MLflow's clients keep whole documents in tags of their own."""
+    own = {key: value for key, value in info.tags.items() if not key.startswith("mlflow.")}
+    return {k: v if len(v) <= _LONGEST_TAG else f"{v[: _LONGEST_TAG - 1]}…" for k, v in own.items()}
+
+
 COLUMNS: list[Column] = [
     ("RUN", lambda r: r.id), ("EXPERIMENT", lambda r: r.experiment), ("NR", lambda r: r.number),
     ("STATUS", lambda r: r.status.value), ("CREATED", lambda r: when(r.created_at)),
     ("TOOK", took), ("NAME", lambda r: "" if r.display_name == r.id else r.display_name),
-    ("TAGS", lambda r: r.tags),
+    ("TAGS", short_tags),
 ]  # fmt: skip
 
 _ATTRIBUTES: dict[str, Callable[[Any], Any]] = {

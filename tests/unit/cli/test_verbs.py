@@ -181,6 +181,21 @@ def test_a_run_without_a_name_of_its_own_shows_its_id_once(filled: Any, modelyar
     assert modelyard("run", "list").out.count(run) == 1
 
 
+def test_a_list_shows_the_tags_that_people_gave_and_not_the_documents_of_a_client(
+    filled: Any, modelyard: Callable
+) -> None:
+    run = modelyard("run", "list", "-o", "json").json[0]["id"]
+    long = "x" * 500
+    assert (
+        modelyard("run", "tag", run, "team=a", f"note={long}", f"mlflow.log-model.history={long}").code == 0
+    )
+    shown = modelyard("run", "list").out
+    assert "team=a" in shown
+    assert "mlflow." not in shown
+    assert "x" * 60 not in shown
+    assert modelyard("run", "list", "-o", "json").json[0]["tags"]["note"] == long
+
+
 def test_a_file_of_a_run_is_not_looked_for_here(filled: Any, modelyard: Callable) -> None:
     run = modelyard("run", "list", "-o", "json").json[0]["id"]
     done = modelyard("model", "register", "--name", "m", "--run", run, "--path", "outputs/model.txt")
