@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
@@ -18,6 +19,8 @@ from modelyard.server.mlflow.places import LoggedPlace, Place, RunPlace, TracePl
 from modelyard.server.mlflow.traces import Traces
 from modelyard.server.models.service import ModelService
 from modelyard.wire.artifacts import FileEntry, FileInfo, FilesAdd
+
+_VERSIONS_TAG = "mlflow.modelVersions"
 
 
 class Holder(Protocol):
@@ -62,6 +65,17 @@ class ArtifactFiles:
     def run_of_logged(self, call: Call, place: LoggedPlace) -> str:
         """The run that a logged model was made in; empty for none."""
         return self._runs.logged_models.get(call.workspace_id, place.model_id).source_run_id
+
+    def note_version(self, call: Call, model_id: str, name: str, version: int) -> None:
+        """A logged model tells of which registered versions it became, in the tag that MLflow's clients look for."""
+        tags = self._runs.logged_models.get(call.workspace_id, model_id).tags
+        try:
+            known = json.loads(tags.get(_VERSIONS_TAG, "[]"))
+        except ValueError:  # anybody may set the tag
+            known = []
+        known = known if isinstance(known, list) else []
+        told = json.dumps([*known, {"name": name, "version": str(version)}])
+        self._runs.logged_models.change(call.workspace_id, model_id, {_VERSIONS_TAG: told})
 
     def listed(self, call: Call, place: Place) -> tuple[str, list[FileInfo]]:
         """The directory that a place is, and all files below it; none for a file and for what is not there."""
@@ -152,7 +166,11 @@ class ArtifactFiles:
         if isinstance(place, VersionPlace):
             return self._models.files(call.workspace_id, place.name, place.version)
         holder, owner = self._holder(call, place)
-        return _from_last_part(holder.files_at(call.workspace_id, owner, place.path), place.path)
+        found = holder.files_at(call.workspace_id, owner, place.path)
+        if place.path or not isinstance(place, LoggedPlace):
+            return _from_last_part(found, place.path)
+        name = self._runs.logged_models.get(call.workspace_id, owner).name
+        return [dataclasses.replace(entry, path=f"{name}/{entry.path}") for entry in found]
 
     def _keep(self, call: Call, place: Place, hash_: str, size: int) -> None:
         assert not isinstance(place, VersionPlace)

@@ -293,6 +293,8 @@ def _add_version_changes(
             source=source.uri,
         )
         made = models.register(call.workspace_id, given, call.principal.name, source.entries)
+        if source.model_id:
+            sources.note(call, source.model_id, made)
         return {"model_version": model_version(made)}
 
     @_route(r, "PATCH", f"{_VERSIONS}/update", Permission.MODEL_REGISTER)

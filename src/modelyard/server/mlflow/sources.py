@@ -66,8 +66,14 @@ class Sources:
             return self._of_version(call, source, parts.path.strip("/"), run_id, model_id)
         place = self._place(call, source, run_id)
         if place is None:
+            if model_id:
+                self._files.logged_place(call, model_id, "")
             return Source(source, run_id or "", model_id or "", [])
         return self._of_place(call, source, place, run_id or "", model_id or "")
+
+    def note(self, call: Call, model_id: str, made: ModelInfo) -> None:
+        """Let the logged model tell of the version that was made of it."""
+        self._files.note_version(call, model_id, made.name, made.version)
 
     def _place(self, call: Call, source: str, run_id: str | None) -> Place | None:
         parts = urlsplit(source)

@@ -1,7 +1,11 @@
-"""The files of runs: outputs, final logs, whatever a script uploads."""
+"""The files of runs: outputs, final logs, whatever a script uploads, and the models it logged by MLflow 3.
+
+A logged model keeps its files itself; here they are shown below the model's name, as earlier MLflows put them.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 from starlette.requests import Request
@@ -13,7 +17,7 @@ from modelyard.server.kernel import events
 from modelyard.server.kernel.clock import Clock
 from modelyard.server.kernel.db import Database, Tx
 from modelyard.server.kernel.errors import NotFound
-from modelyard.server.runs import files_store, rules, store
+from modelyard.server.runs import files_store, logged_models_store, rules, store
 from modelyard.server.runs.creation import no_such_run
 from modelyard.server.runs.files_store import files
 from modelyard.wire.artifacts import FileEntry, FileInfo, FilesAdd
@@ -65,11 +69,15 @@ class RunFiles:
         return [FileInfo(e.path, e.size, at, e.hash) for e in body.entries]
 
     def every(self, workspace_id: str, run_id: str) -> list[FileInfo]:
-        """Files, and the logs that still grow, by path."""
-        return self.below(workspace_id, run_id, "")
+        """Files, the logs that still grow, and the files of logged models, by path."""
+        own = self.below(workspace_id, run_id, "")
+        with self._db.read() as tx:
+            logged = _of_logged_models(tx, run_id, "")
+        taken = {file.path for file in own}
+        return sorted([*own, *(f for f in map(_info, logged) if f.path not in taken)], key=lambda f: f.path)
 
     def below(self, workspace_id: str, run_id: str, directory: str) -> list[FileInfo]:
-        """The same below a directory; all for an empty one."""
+        """The run's own files and logs below a directory; all for an empty one."""
         start = f"{directory}/" if directory else ""
         with self._db.read() as tx:
             self._check(tx, workspace_id, run_id)
@@ -114,7 +122,9 @@ class RunFiles:
         with self._db.read() as tx:
             self._check(tx, workspace_id, run_id)
             row = files.by_paths(tx, run_id, [path]).get(path)
-        return None if row is None else next(named_files.entries([row]))
+            if row is None:
+                return next((e for e, _ in _of_logged_models(tx, run_id, path) if e.path == path), None)
+        return next(named_files.entries([row]))
 
     def under(self, workspace_id: str, run_id: str, path: str) -> list[FileEntry]:
         """The file at `path`, or all files below that directory, with their whole paths. Raises NotFound, Invalid."""
@@ -125,10 +135,11 @@ class RunFiles:
             path = ""
         with self._db.read() as tx:
             self._check(tx, workspace_id, run_id)
-            rows = files.at(tx, run_id, path)
-            if not rows:
+            found = {e.path: e for e, _ in _of_logged_models(tx, run_id, path)}
+            found.update((e.path, e) for e in named_files.entries(files.at(tx, run_id, path)))
+            if not found:
                 raise self._no_such_file(tx, run_id, path)
-        return list(named_files.entries(rows))
+        return [found[each] for each in sorted(found)]
 
     def read(self, entry: FileEntry, start: int, length: int) -> bytes:
         return b"".join(self._artifacts.read(entry.hash, start, length))
@@ -164,6 +175,26 @@ class RunFiles:
             named = ", ".join(repr(row.path) for row in rows[:_NAMED]) + (", …" if len(rows) > _NAMED else "")
             near = f" There is: {named}."
         return NotFound("no_such_file", f"Run {run_id!r} has no file {path!r}.{near or ' It has no files.'}")
+
+
+def _of_logged_models(tx: Tx, run_id: str, path: str) -> list[tuple[FileEntry, float]]:
+    """The file at `path`, or all below it, of the models that the run logged; each with when it was added."""
+    wanted, _, rest = path.partition("/")
+    found = []
+    for name, model_id in logged_models_store.of_run(tx, run_id).items():
+        if wanted in ("", name):
+            rows = logged_models_store.files.at(tx, model_id, rest)
+            entries = named_files.entries(rows)
+            found += [
+                (dataclasses.replace(entry, path=f"{name}/{entry.path}"), float(row.created_at))
+                for entry, row in zip(entries, rows, strict=True)
+            ]
+    return found
+
+
+def _info(found: tuple[FileEntry, float]) -> FileInfo:
+    entry, created_at = found
+    return FileInfo(entry.path, entry.size, created_at, entry.hash)
 
 
 def log_topic(run_id: str, path: str) -> str:

@@ -78,6 +78,13 @@ def of_experiments(tx: Tx, workspace_id: str, experiment_ids: Sequence[str]) -> 
     )
 
 
+def of_run(tx: Tx, run_id: str) -> dict[str, str]:
+    """Name -> id of those that a run made; of several with one name the last."""
+    m = logged_models.c
+    query = sa.select(m.name, m.id).where(m.source_run_id == run_id, m.deleted_at.is_(None))
+    return {row.name: row.id for row in tx.execute(query.order_by(m.created_at, m.id))}
+
+
 def change(tx: Tx, model_id: str, **given: Any) -> None:
     tx.execute(sa.update(logged_models).where(logged_models.c.id == model_id).values(**given))
 

@@ -182,3 +182,66 @@ def test_the_routes_of_mlflow_s_web_pages_take_and_give_files_too(face: Any) -> 
         got = face.call("GET", f"{prefix}get-artifact", run_uuid="r", path="notes/a.md")
         assert (got.content, got.headers["x-content-type-options"]) == (b"page", "nosniff")
     assert face.call("GET", "get-artifact", run_uuid="r", path="big").code == "RESOURCE_DOES_NOT_EXIST"
+
+
+def _logged_model(face: Any, run_id: str, name: str = "model") -> tuple[str, str]:
+    """The id of a new logged model of that run, and its artifact URI without the scheme."""
+    experiment_id = face.own("GET", f"runs/{run_id}")["experiment_id"]
+    body = {"experiment_id": experiment_id, "name": name, "source_run_id": run_id}
+    info = face.ok("POST", "logged-models", body)["model"]["info"]
+    return info["model_id"], info["artifact_uri"].removeprefix("mlflow-artifacts:/")
+
+
+def test_the_files_of_a_logged_model_are_files_of_its_run_below_its_name(face: Any) -> None:
+    run_root = face.run("r")
+    model_id, root = _logged_model(face, "r")
+    face.put(f"{root}/MLmodel", b"flavors: {}")
+    face.put(f"{root}/data/model.pkl", b"pickle")
+    assert [f["path"] for f in face.listed(root)] == ["MLmodel", "data"]
+    assert face.get(f"{root}/data/model.pkl").content == b"pickle"
+    listed = face.ok("GET", f"logged-models/{model_id}/artifacts/directories", artifact_directory_path="data")
+    assert listed["files"] == [{"path": "data/model.pkl", "is_dir": False, "file_size": 6}]
+    got = face.call(
+        "GET", f"ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files", artifact_file_path="MLmodel"
+    )
+    assert got.content == b"flavors: {}"
+    own = face.own("GET", "runs/r/files")["items"]
+    assert [f["path"] for f in own] == ["model/MLmodel", "model/data/model.pkl"]
+    assert face.listed(run_root) == []  # MLflow's clients look for logged models themselves
+    face.call("DELETE", f"{ARTIFACTS}/{root}/data")
+    assert [f["path"] for f in face.listed(root)] == ["MLmodel"]
+
+
+def test_of_two_logged_models_of_one_name_a_run_shows_the_later(face: Any) -> None:
+    face.run("r")
+    for content in (b"first", b"second"):
+        face.put(f"{_logged_model(face, 'r')[1]}/MLmodel", content)
+    body = {"name": "churn", "request_id": "q", "run_id": "r", "run_path": "model"}
+    made = face.own("POST", "models", body)
+    assert (made["file_count"], made["size_bytes"]) == (1, len(b"second"))
+
+
+def test_a_version_made_of_a_logged_model_has_its_files_and_the_model_tells_of_it(face: Any) -> None:
+    face.run("r")
+    model_id, root = _logged_model(face, "r")
+    face.put(f"{root}/MLmodel", b"flavors: {}")
+    face.ok("POST", "registered-models/create", {"name": "churn"})
+    body = {"name": "churn", "source": f"models:/{model_id}", "model_id": model_id}
+    made = face.ok("POST", "model-versions/create", body)["model_version"]
+    assert made["run_id"] == "r"
+    files = face.own("GET", "models/churn/versions/1/files")["items"]
+    assert [f["path"] for f in files] == ["model/MLmodel"]
+    tags = face.ok("GET", f"logged-models/{model_id}")["model"]["info"]["tags"]
+    assert tags == [{"key": "mlflow.modelVersions", "value": '[{"name": "churn", "version": "1"}]'}]
+    wrong = face.call("POST", "api/2.0/mlflow/model-versions/create", {**body, "model_id": "m-" + "0" * 32})
+    assert wrong.code == "INVALID_PARAMETER_VALUE"
+
+
+def test_a_run_s_token_writes_its_own_logged_models_alone(face: Any, run_face: Any) -> None:
+    face.run("mine"), face.run("theirs")
+    _, mine = _logged_model(face, "mine")
+    _, theirs = _logged_model(face, "theirs")
+    run = run_face("mine")
+    assert run.put(f"{mine}/MLmodel", b"1").status == 200
+    assert run.put(f"{theirs}/MLmodel", b"1").code == "PERMISSION_DENIED"
+    assert run.call("DELETE", f"{ARTIFACTS}/{theirs}/MLmodel").code == "PERMISSION_DENIED"
