@@ -60,6 +60,7 @@ class Database:
             self._reads = self._writes.execution_options(isolation_level="REPEATABLE READ")
         else:
             raise bad_url(url)
+        self._held: Tx | None = None  # the writer's connection, between two transactions
         self._queue: queue.Queue[Any] = queue.Queue(maxsize=10_000)
         self._closed = False
         self._thread = threading.Thread(target=self._write_loop, name="database-writer", daemon=True)
@@ -125,6 +126,8 @@ class Database:
                     break
             stopping = _STOP in group
             self._commit_group([item for item in group if item is not _STOP])
+        if self._held is not None:
+            self._held.close()
         while not self._queue.empty():  # those who asked just before the door closed
             item = self._queue.get_nowait()
             if item is not _STOP:
@@ -154,9 +157,7 @@ class Database:
         """One transaction. Those that fail alone are told at once; what breaks the whole transaction is raised."""
         done: list[tuple[Future[Any], Any]] = []
         topics: set[str] = set()
-        with problems(self._file), self._writes.begin() as connection:
-            if not self.is_sqlite:
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TURN})
+        with problems(self._file), self._turn() as connection:
             for work, future in group:
                 mine: set[str] = set()
                 connection.info["topics"] = mine
@@ -174,6 +175,42 @@ class Database:
                     except BaseException as told:
                         future.set_exception(told)
         return done, topics
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[Tx]:
+        """A transaction on the writer's own connection, which is kept from one to the next until one of them fails."""
+        connection = self._begun()
+        try:
+            yield connection
+            connection.commit()
+        except BaseException:
+            connection.close()
+            raise
+        self._held = connection
+
+    def _begun(self) -> Tx:
+        held, self._held = self._held, None
+        if held is not None:
+            try:
+                self._begin(held)
+                return held
+            except sa.exc.DBAPIError as error:
+                held.close()
+                if not error.connection_invalidated:
+                    raise
+        # The database has restarted, or this is the first time.
+        connection = self._writes.connect()
+        try:
+            self._begin(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _begin(self, connection: Tx) -> None:
+        connection.begin()
+        if not self.is_sqlite:
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TURN})
 
 
 def _stopping() -> Unavailable:
@@ -239,25 +276,34 @@ def _sqlite_engine(url: str, begin: str) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(begin)
+        with driver(connection) as cursor:
+            cursor.execute(begin)
 
     return engine
 
 
-@contextlib.contextmanager
-def driver(tx: Tx) -> Iterator[Any]:
+class driver:  # noqa: N801  # reads as the function that it is: `with driver(tx) as cursor`
     """A cursor of the driver itself, for statements that run so often that SQLAlchemy's part of them is felt.
 
     What the driver raises comes as SQLAlchemy would raise it.
     """
-    cursor = tx.connection.cursor()
-    kind = tx.dialect.loaded_dbapi.Error
-    try:
-        yield cursor
-    except kind as error:
-        raise sa.exc.DBAPIError.instance(None, None, error, kind, dialect=tx.dialect) from error
-    finally:
-        cursor.close()
+
+    __slots__ = ("_cursor", "_tx")
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+
+    def __enter__(self) -> Any:
+        self._cursor = self._tx.connection.cursor()
+        return self._cursor
+
+    def __exit__(self, kind: Any, error: BaseException | None, _trace: Any) -> None:
+        self._cursor.close()
+        if error is None:
+            return
+        base = self._tx.dialect.loaded_dbapi.Error
+        if isinstance(error, base):
+            raise sa.exc.DBAPIError.instance(None, None, error, base, dialect=self._tx.dialect) from error
 
 
 def insert(tx: Tx, table: sa.Table) -> Any:
