@@ -30,6 +30,7 @@ metadata = sa.MetaData()
 
 _GROUP = 256  # writes per commit at most; one fsync is then shared by all of them
 _ATTEMPTS = 5  # of a group that the database broke off in favour of another transaction
+_FEW_PAGES, _SOME_PAGES = 64, 256  # not worth giving back; given back in one write, which others wait for
 _STOP = object()
 _TURN = 7070_0002  # any number, the same in every process: PostgreSQL's key of the lock that writers take
 _POSTGRES_SESSION = (
@@ -106,6 +107,12 @@ class Database:
     def listen(self, listener: Callable[[set[str]], None]) -> None:
         """Tell `listener` too which topics a commit changed, in the writer's thread, before the writes are answered."""
         self._listeners.append(listener)
+
+    def shrink(self) -> None:
+        """Give free pages of SQLite's file back, where more than a twentieth of it is free; PostgreSQL has its own way."""
+        if self.is_sqlite:
+            while self.write(_shrink):
+                pass
 
     def close(self) -> None:
         if not self._closed:
@@ -265,6 +272,7 @@ def _sqlite_engine(url: str, begin: str) -> sa.Engine:
         connection.isolation_level = None  # we say BEGIN ourselves; the driver's own idea starts too late
         for pragma in (
             "busy_timeout=30000",
+            "auto_vacuum=INCREMENTAL",  # counts for a new file only; see `shrink`
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
@@ -304,6 +312,17 @@ class driver:  # noqa: N801  # reads as the function that it is: `with driver(tx
         base = self._tx.dialect.loaded_dbapi.Error
         if isinstance(error, base):
             raise sa.exc.DBAPIError.instance(None, None, error, base, dialect=self._tx.dialect) from error
+
+
+def _shrink(tx: Tx) -> bool:
+    with driver(tx) as cursor:
+        free, pages = (
+            cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("freelist_count", "page_count")
+        )
+        if free < _FEW_PAGES or free * 20 < pages:
+            return False
+        cursor.execute(f"PRAGMA incremental_vacuum({_SOME_PAGES})").fetchall()
+        return True
 
 
 def insert(tx: Tx, table: sa.Table) -> Any:

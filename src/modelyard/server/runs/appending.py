@@ -6,7 +6,8 @@ import asyncio
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from modelyard.server.kernel import events
 from modelyard.server.kernel.clock import Clock
@@ -35,13 +36,12 @@ def tell(tx: Tx, run_ids: Sequence[str]) -> None:
     events.touch(tx, *map(topic, run_ids))
 
 
-@dataclass
-class _Chunk:
+class _Chunk(NamedTuple):
     """Points of one metric, in the order in which they came."""
 
-    steps: list[int | None] = field(default_factory=list)
-    times_ms: list[int] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
+    steps: Sequence[int | None]
+    times_ms: Sequence[int]
+    values: Sequence[float]
 
 
 @dataclass
@@ -134,23 +134,20 @@ def _answer(calls: list[_Call], failed: BaseException | None) -> None:
 
 def _grouped(samples: Iterable[Sample]) -> dict[str, _Chunk]:
     """By metric. Raises Invalid for what no run can keep."""
+    by_name: dict[str, list[Sample]] = {}
+    for sample in samples:
+        of_name = by_name.get(sample[0])
+        if of_name is None:
+            by_name[sample[0]] = [sample]
+        else:
+            of_name.append(sample)
     chunks: dict[str, _Chunk] = {}
-    for name, value, time_ms, step in samples:
-        chunk = chunks.get(name)
-        if chunk is None:
-            chunk = chunks[name] = _Chunk()
-        chunk.steps.append(step)
-        chunk.times_ms.append(time_ms)
-        chunk.values.append(value)
     count = 0
-    for name, chunk in chunks.items():
-        if not name:
-            raise Invalid("bad_metric_name", "A metric needs a name.")
-        rules.check_text(f"The name {name[:80]!r} of a metric", name, rules.MAX_KEY)
-        for what, numbers in (("time", chunk.times_ms), ("step", [s for s in chunk.steps if s is not None])):
-            if numbers and not (min(numbers) >= -_MOST and max(numbers) < _MOST):
-                raise Invalid("bad_number", f"A {what} of metric {name!r} has more than 64 bits.")
-        count += len(chunk.values)
+    for name, some in by_name.items():
+        _, values, times_ms, steps = zip(*some, strict=True)
+        _check(name, times_ms, steps)
+        chunks[name] = _Chunk(steps, times_ms, values)
+        count += len(some)
     if count > rules.MAX_POINTS:
         raise Invalid(
             "too_many_points",
@@ -158,6 +155,17 @@ def _grouped(samples: Iterable[Sample]) -> dict[str, _Chunk]:
             limit=rules.MAX_POINTS,
         )
     return chunks
+
+
+def _check(name: str, times_ms: Sequence[int], steps: Sequence[int | None]) -> None:
+    if not name:
+        raise Invalid("bad_metric_name", "A metric needs a name.")
+    if len(name) > rules.MAX_KEY or "\0" in name:
+        rules.check_text(f"The name {name[:80]!r} of a metric", name, rules.MAX_KEY)
+    known = [step for step in steps if step is not None] if None in steps else steps
+    for what, numbers in (("time", times_ms), ("step", known)):
+        if numbers and not (min(numbers) >= -_MOST and max(numbers) < _MOST):  # type: ignore[type-var, operator]  # no None among them
+            raise Invalid("bad_number", f"A {what} of metric {name!r} has more than 64 bits.")
 
 
 def _store(tx: Tx, calls: Sequence[_Call], now: float) -> None:

@@ -249,3 +249,18 @@ def test_errors_of_the_driver_itself_come_in_the_yard_s_words(db: Database) -> N
 
     with pytest.raises((Unavailable, sa.exc.ProgrammingError)):
         db.write(work)
+
+
+def test_free_space_goes_back_to_the_file_system(tmp_path: Path) -> None:
+    file = tmp_path / "x.db"
+    db = Database(f"sqlite:///{file}")
+    table.create(db.engine)
+    db.write(lambda tx: tx.execute(sa.insert(table), [{"name": f"{n}" * 99, "n": n} for n in range(20_000)]))
+    db.write(lambda tx: tx.execute(sa.delete(table).where(table.c.n > 100)))
+    with db.read() as tx:
+        before = tx.execute(sa.text("PRAGMA page_count")).scalar_one()
+    db.shrink()
+    with db.read() as tx:
+        assert tx.execute(sa.text("PRAGMA page_count")).scalar_one() < before / 2
+    assert len(names(db)) == 101
+    db.close()
