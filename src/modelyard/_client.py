@@ -17,7 +17,6 @@ from typing import (
     Callable,
     Dict,
     Iterable,
-    Iterator,
     List,
     Mapping,
     NamedTuple,
@@ -227,12 +226,6 @@ class Client:
             if os.path.exists(part):
                 os.unlink(part)
         return size
-
-    def events(self, path: str, query: Optional[Mapping[str, Any]] = None) -> Iterator[Tuple[str, Any]]:
-        """Server-sent events as (kind, JSON value), until one of kind `end`; a broken stream goes on where it stopped."""
-        from modelyard._events import follow  # only who follows something needs it
-
-        return follow(self, self._target(path, query), path)
 
     def close(self) -> None:
         """Close this thread's connection; a later request opens another."""

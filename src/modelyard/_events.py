@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Optional, Tuple
 
 from modelyard import _client
 
@@ -13,8 +13,12 @@ if TYPE_CHECKING:
 _SILENCE_S = 45.0  # the yard gives a sign of life every 15 seconds
 
 
-def follow(client: Client, target: str, path: str) -> Iterator[Tuple[str, Any]]:
-    """Raises as `Client.raw` does where the stream can't be begun, and YardUnavailable when patience is at its end."""
+def follow(client: Client, path: str, query: Optional[Mapping[str, Any]] = None) -> Iterator[Tuple[str, Any]]:
+    """Events as (kind, JSON value), until one of kind `end`; a broken stream goes on where it stopped.
+
+    Raises as `Client.raw` does where the stream can't be begun, and YardUnavailable when patience is at its end.
+    """
+    target = client._target(path, query)
     position = ""
     wire = client._new_wire()
     retry = _client._Retry(client.patience_s)

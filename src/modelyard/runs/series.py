@@ -92,8 +92,10 @@ class MetricReads:
 
         Every point comes once, though the connection breaks or the yard restarts in between.
         """
+        from modelyard import _events  # only who follows something needs it
+
         path = self._scope.run_path(self._id, "metrics", "tail")
-        for _kind, data in self._scope.client.events(path, {"name": list(names), "past": past}):
+        for _kind, data in _events.follow(self._scope.client, path, {"name": list(names), "past": past}):
             piece = codec.from_json(TailPiece, data)
             for one in map(_restored, piece.items):
                 for step, time_ms, value in zip(one.steps, one.times_ms, one.values):

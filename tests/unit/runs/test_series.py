@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from services import wait_until
 
-from modelyard import Workspace
+from modelyard import Workspace, _events
 from modelyard._client import Client
 from modelyard.errors import AzureMLException
 
@@ -96,7 +96,7 @@ def test_a_tail_goes_on_where_it_was_when_the_yard_restarts(
 def test_following_a_run_that_is_not_there_is_refused(server: Any) -> None:
     _, run, client = run_on(server)
     with pytest.raises(AzureMLException, match="no run"):
-        list(client.events(f"{RUNS}/absent/metrics/tail"))
+        list(_events.follow(client, f"{RUNS}/absent/metrics/tail"))
     with pytest.raises(AzureMLException, match="Last-Event-ID"):
         client.request("GET", f"{RUNS}/r/metrics/tail", headers={"Last-Event-ID": "x"})
     client.request("POST", f"{RUNS}/r/status", {"status": "Completed"})
