@@ -36,6 +36,7 @@ COMMANDS = {
     "retention": ("modelyard.cli.retention:retention", "What becomes of old runs by itself."),
     "receipt": ("modelyard.cli.trash:receipt", "Receipts of what was deleted for good."),
     "gc": ("modelyard.cli.trash:gc", "Remove the bytes of files that nothing refers to."),
+    "import": ("modelyard.cli.import_:import_", "Bring in what MLflow kept."),
     "completion": ("modelyard.cli.completion:completion", "Print the completion script of a shell."),
 }
 

@@ -73,7 +73,7 @@ class RunTransfer:
         for start in range(0, len(run_ids), _BATCH):
             for record in loading.read(tx, run_ids[start : start + _BATCH], out.content):
                 experiments.add(record.columns["experiment_id"])
-                number = _leave_run(out, record, number, scope.with_files)
+                number = write_run(out, record, number, scope.with_files)
         if not scope.is_whole:
             out.run_ids.update(run_ids)
         for row in experiments_store.every(tx, scope.workspace_id, "all"):
@@ -128,7 +128,8 @@ class RunTransfer:
             self._db.write(work)
 
 
-def _leave_run(out: Out, record: RunRecord, number: int, with_files: bool) -> int:
+def write_run(out: Out, record: RunRecord, number: int, with_files: bool) -> int:
+    """Write a run whose first metric has this number; answers the number of the next run's first."""
     import numpy  # costs time at start
 
     run_id = record.columns["id"]
@@ -199,6 +200,8 @@ def _run(row: dict[str, Any], target: Target, experiments: Mapping[str, str]) ->
     if not isinstance(row["request"], str) or not isinstance(row["target"], str | None):
         refuse(f"Run {shown!r} lacks what it was asked for.")
     columns = {**row, "experiment_id": experiments[info.experiment_id]}
+    if row["deleted_with"] == info.experiment_id:
+        columns["deleted_with"] = experiments[info.experiment_id]
     if info.status not in lifecycle.FINAL:
         columns["status"] = RunStatus.CANCELED.value
         columns["status_reason"] = (
@@ -367,7 +370,7 @@ def _new_name(run_id: str, digest: str) -> str:
 def _named(target: Target, record: RunRecord) -> RunRecord:
     """The record under the names that its run, and those around it, have here."""
     columns = record.columns
-    named = {key: target.run_id(columns[key]) for key in ("id", "parent_id", "root_id")}
+    named = {key: target.run_id(columns[key]) for key in ("id", "parent_id", "root_id", "deleted_with")}
     if columns["display_name"] == columns["id"]:
         named["display_name"] = named["id"]
     return dataclasses.replace(record, columns={**columns, **named})

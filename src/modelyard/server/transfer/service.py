@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 
-from modelyard.server.artifacts import archive
 from modelyard.server.kernel import events
 from modelyard.server.kernel.clock import Clock
 from modelyard.server.kernel.db import Database, Tx
@@ -24,10 +23,9 @@ from modelyard.server.transfer import manifest as members
 from modelyard.server.transfer import store
 from modelyard.server.transfer.manifest import Manifest
 from modelyard.server.transfer.reading import WorkspaceFile
-from modelyard.server.transfer.writing import Tables
+from modelyard.server.transfer.writing import Tables, zip_pieces
 from modelyard.server.workspaces.service import WorkspaceService, check_name
 from modelyard.version import VERSION
-from modelyard.wire.artifacts import FileEntry
 from modelyard.wire.transfer import ImportCount, ImportReport
 from modelyard.wire.workspaces import WorkspaceInfo
 
@@ -108,7 +106,7 @@ class TransferService:
 
         def pieces() -> Iterator[bytes]:
             try:
-                yield from self._zip(manifest, tables)
+                yield from zip_pieces(manifest, tables, self._read_blob)
             finally:
                 kept.__exit__(None, None, None)
 
@@ -188,24 +186,6 @@ class TransferService:
             blob_count=len(tables.blobs),
             blob_bytes=sum(tables.blobs.values()),
         )
-
-    def _zip(self, manifest: Manifest, tables: Tables) -> Iterator[bytes]:
-        head = manifest.encode()
-        entries = [
-            FileEntry(members.MANIFEST, members.MANIFEST, len(head)),
-            *(FileEntry(name, name, part.bytes) for name, part in manifest.parts.items()),
-            *(
-                FileEntry(members.blob_name(hash_), hash_, size)
-                for hash_, size in sorted(tables.blobs.items())
-            ),
-        ]
-
-        def read(what: str) -> Iterator[bytes]:
-            if what == members.MANIFEST:
-                return iter([head])
-            return tables.read(what) or self._read_blob(what)
-
-        return archive.stream(entries, read)
 
     def _incoming_id(self, name: str, was: WorkspaceInfo, mark: str) -> str:
         """The id that the new workspace will have: that of a broken-off import of the same file, else its old one, else new."""

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from modelyard.server.artifacts import archive
 from modelyard.server.kernel.blobs import CHUNK
 from modelyard.server.kernel.transfer import FileTable, Kind
-from modelyard.server.transfer.manifest import MAX_PART_ROWS, Part, part_name
+from modelyard.server.transfer.manifest import (
+    MANIFEST,
+    MAX_PART_ROWS,
+    Manifest,
+    Part,
+    blob_name,
+    part_name,
+)
+from modelyard.wire.artifacts import FileEntry
 
 _PART_ROWS = MAX_PART_ROWS // 4
 _PART_BYTES = 32 << 20  # of text
@@ -104,6 +113,25 @@ class Tables:
         for piece in _pieces(path):
             found.update(piece)
         self.parts[name] = Part(table.name, waiting.count, path.stat().st_size, found.hexdigest())
+
+
+def zip_pieces(
+    manifest: Manifest, tables: Tables, read_blob: Callable[[str], Iterator[bytes]]
+) -> Iterator[bytes]:
+    """The whole file in pieces, made while it is sent."""
+    head = manifest.encode()
+    entries = [
+        FileEntry(MANIFEST, MANIFEST, len(head)),
+        *(FileEntry(name, name, part.bytes) for name, part in manifest.parts.items()),
+        *(FileEntry(blob_name(hash_), hash_, size) for hash_, size in sorted(tables.blobs.items())),
+    ]
+
+    def read(what: str) -> Iterator[bytes]:
+        if what == MANIFEST:
+            return iter([head])
+        return tables.read(what) or read_blob(what)
+
+    return archive.stream(entries, read)
 
 
 class _Rows:
