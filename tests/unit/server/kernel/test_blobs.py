@@ -63,3 +63,12 @@ def test_a_deleted_blob_is_gone(store: BlobStore) -> None:
 def test_an_unknown_scheme_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="s3://"):
         open_store("ftp://x/y", tmp_path)
+
+
+def test_everything_kept_is_listed_by_its_age(store: BlobStore) -> None:
+    hashes = put(store, b"one", b"three")
+    assert set(zip(hashes, (3, 5), strict=True)) <= set(store.listed(2e10))
+    assert list(store.listed(1.0)) == []
+    store.delete([*hashes, "cd" * 32])
+    assert not set(hashes) & {hash_ for hash_, _ in store.listed(2e10)}
+    store.compact()
