@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,9 @@ _COMPARISONS = {
 _FROM_STATISTICS = "statistics_propagation,empty_result_pullup,compressed_materialization"
 
 
+_STRING_OR_NAN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\bNAN\b')
+
+
 @dataclass(frozen=True)
 class Condition:
     """`operator` is `=`, `<`, `<=`, `>`, `>=` or `IN`; `values` has one value but for `IN`."""
@@ -55,7 +59,7 @@ def check(
     connection: duckdb.DuckDBPyConnection, query: str, params: Mapping[str, Any], views: Collection[str]
 ) -> str:
     """The query with its parameters written in, for planning. Raises Refused for all that is not one SELECT over views."""
-    answer = json.loads(_one(connection, "SELECT json_serialize_sql(?)", query))
+    answer = _parsed(_one(connection, "SELECT json_serialize_sql(?)", query))
     if answer["error"]:
         raise Refused("bad_query", _parse_problem(query, answer))
     statements = answer["statements"]
@@ -90,7 +94,7 @@ def check(
 def needs(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, Need]:
     """By table of the schema RAW. Raises Refused for a query that does not fit the views."""
     connection.execute(f"SET disabled_optimizers = '{_FROM_STATISTICS}'")
-    answer = json.loads(_one(connection, "SELECT json_serialize_plan(?, optimize := true)", query))
+    answer = _parsed(_one(connection, "SELECT json_serialize_plan(?, optimize := true)", query))
     connection.execute("RESET disabled_optimizers")
     if answer["error"]:
         raise Refused("bad_query", without_kind(answer["error_message"]))
@@ -115,6 +119,11 @@ def without_kind(message: str) -> str:
 
 def _one(connection: duckdb.DuckDBPyConnection, statement: str, given: str) -> Any:
     return connection.execute(statement, [given]).fetchall()[0][0]
+
+
+def _parsed(text: str) -> Any:
+    """DuckDB's JSON, in which NaN is written in capitals."""
+    return json.loads(_STRING_OR_NAN.sub(lambda found: "NaN" if found[0].endswith("NAN") else found[0], text))
 
 
 def _parse_problem(query: str, answer: Mapping[str, Any]) -> str:

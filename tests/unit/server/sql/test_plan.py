@@ -20,7 +20,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         made.execute("CREATE SCHEMA raw")
         made.execute("CREATE TABLE raw.runs (id VARCHAR, status VARCHAR, n BIGINT, created_at DOUBLE)")
         made.execute(
-            "CREATE VIEW runs AS SELECT id AS run_id, status, n, make_timestamp(created_at::BIGINT) AS made FROM raw.runs"
+            "CREATE VIEW runs AS SELECT id AS run_id, status, n, make_timestamp(created_at::BIGINT) AS made, created_at AS created FROM raw.runs"
         )
         made.execute("CREATE TABLE raw.metrics (run_id VARCHAR, name VARCHAR, last DOUBLE)")
         made.execute("CREATE VIEW metrics AS FROM raw.metrics")
@@ -130,6 +130,8 @@ def test_only_the_columns_that_a_query_uses_are_read(connection: duckdb.DuckDBPy
         ("status LIKE 'x%'", []),  # texts have another order in the database
         ("status = 'x' OR n = 1", []),
         ("made > TIMESTAMP '2026-01-01'", []),
+        ("n = 1 AND created = 'NaN'::DOUBLE", [Condition("n", "=", (1,))]),
+        ("created < 'Infinity'::DOUBLE OR status = '\\\": NAN \"'", []),
         ("status <> 'x'", []),
         ("status IS NULL", []),
         ("status = 'x' || chr(0)", []),
