@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -31,25 +32,28 @@ Batch = dict[str, Any]
 
 def read(scan: Scan) -> Iterator[Batch]:
     """Batches of points. Raises Refused for more than MOST_POINTS."""
-    series = [row for rows in scan.rows(["id", "count", *_OF_A_SERIES]) for row in rows]
-    total = sum(row[1] for row in series)
+    total = sum(count for rows in scan.rows(["count"]) for (count,) in rows)
     if total > MOST_POINTS:
         raise Refused(
             "query_too_large",
-            f"The query reads {total:,} points of {len(series):,} metrics; one query reads at most {MOST_POINTS:,}. Narrow "
-            "it with a condition on points.run_id, points.name or points.experiment, by = or IN and plain values.",
+            f"The query reads {total:,} points; one query reads at most {MOST_POINTS:,}. Narrow it with a condition on "
+            "points.run_id, points.name or points.experiment, by = or IN and plain values.",
         )
-    for start in range(0, len(series), _SERIES):
-        some = series[start : start + _SERIES]
-        place = {row[0]: position for position, row in enumerate(some)}
-        shared = {
-            name: arrow.Array([bool(row[column]) if name == "system" else row[column] for row in some], kind)
-            for column, (name, kind) in enumerate(_OF_A_SERIES.items(), start=2)
-            if name in scan.wanted
-        }
-        for owners, batch in (*_hot(scan, place), *_folded(scan, place)):
-            index = arrow.Array.from_numpy(owners)
-            yield {**batch, **{name: values.take(index) for name, values in shared.items()}}
+    for rows in scan.rows(["id", *_OF_A_SERIES]):
+        for start in range(0, len(rows), _SERIES):
+            yield from _of_series(scan, rows[start : start + _SERIES])
+
+
+def _of_series(scan: Scan, series: Sequence[tuple[Any, ...]]) -> Iterator[Batch]:
+    place = {row[0]: position for position, row in enumerate(series)}
+    shared = {
+        name: arrow.Array([bool(row[column]) if name == "system" else row[column] for row in series], kind)
+        for column, (name, kind) in enumerate(_OF_A_SERIES.items(), start=1)
+        if name in scan.wanted
+    }
+    for owners, batch in itertools.chain(_hot(scan, place), _folded(scan, place)):
+        index = arrow.Array.from_numpy(owners)
+        yield {**batch, **{name: values.take(index) for name, values in shared.items()}}
 
 
 def _hot(scan: Scan, place: Mapping[int, int]) -> Iterator[tuple[npt.NDArray[np.uint32], Batch]]:
