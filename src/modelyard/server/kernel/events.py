@@ -33,15 +33,22 @@ events = sa.Table(
 )
 
 
+_INSERT = sa.insert(events)
+
+
 def publish(
     tx: Tx, *, at: float, workspace_id: str, kind: str, subject: str, actor: str = "", **data: Any
 ) -> None:
     """Record an event in this transaction and wake, after the commit, whoever waits for `subject` or its kind."""
-    tx.execute(
-        sa.insert(events).values(
-            at=at, workspace_id=workspace_id, kind=kind, subject=subject, actor=actor, data=data
-        )
-    )
+    row = {
+        "at": at,
+        "workspace_id": workspace_id,
+        "kind": kind,
+        "subject": subject,
+        "actor": actor,
+        "data": data,
+    }
+    tx.execute(_INSERT, row)
     touch(tx, subject, kind.partition(".")[0])
 
 

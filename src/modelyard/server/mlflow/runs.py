@@ -135,7 +135,7 @@ def _add_labels(r: Routes, access: RunAccess) -> None:
     def set_tag(call: Call, body: SetTag) -> Json:
         with access.active(call, body.run_id):
             update = changed([], [KeyValue(body.key, body.value)])
-            runs.update(call.workspace_id, body.run_id, update, call.principal.name)
+            runs.tracking.log(call.workspace_id, body.run_id, (), update, (), call.principal.name)
         return {}
 
     @route(r, "POST", "2.0/mlflow/runs/delete-tag", Permission.RUN_WRITE)
@@ -155,7 +155,7 @@ def _add_labels(r: Routes, access: RunAccess) -> None:
         with access.active(call, body.run_id):
             update = changed([KeyValue(body.key, body.value)], [])
             try:
-                runs.update(call.workspace_id, body.run_id, update, call.principal.name)
+                runs.tracking.log(call.workspace_id, body.run_id, (), update, (), call.principal.name)
             except Conflict as error:
                 raise param_refusal(error, body.run_id, alone=True) from None
         return {}

@@ -57,20 +57,21 @@ def change(tx: Tx, experiment_id: str, **given: Any) -> None:
     tx.execute(sa.update(experiments).where(experiments.c.id == experiment_id).values(**given))
 
 
+_TAKE_NUMBERS = (
+    sa.update(experiments)
+    .where(experiments.c.id == sa.bindparam("experiment"))
+    .values(
+        last_number=experiments.c.last_number + sa.bindparam("more"),
+        run_count=experiments.c.run_count + sa.bindparam("more"),
+        last_run_at=sa.bindparam("now"),
+    )
+    .returning(experiments.c.last_number)
+)
+
+
 def next_numbers(tx: Tx, experiment_id: str, count: int, now: float) -> int:
     """The first of `count` new run numbers."""
-    tx.execute(
-        sa.update(experiments)
-        .where(experiments.c.id == experiment_id)
-        .values(
-            last_number=experiments.c.last_number + count,
-            run_count=experiments.c.run_count + count,
-            last_run_at=now,
-        )
-    )
-    last = tx.execute(
-        sa.select(experiments.c.last_number).where(experiments.c.id == experiment_id)
-    ).scalar_one()
+    last = tx.execute(_TAKE_NUMBERS, {"experiment": experiment_id, "more": count, "now": now}).scalar_one()
     return int(last) - count + 1
 
 

@@ -103,7 +103,8 @@ class Tracking:
             news.update(tx, row, update, self._clock.now(), actor)
             if samples:
                 appending.write(tx, run_id, samples)
-            logged_models_store.add_metrics(tx, of_models)
+            if of_models:
+                logged_models_store.add_metrics(tx, of_models)
 
         self._db.write(write)
 
