@@ -43,14 +43,15 @@ class Plan:
 
     runs: int
     points: int
+    experiments: int = 101
 
     @property
     def points_each(self) -> int:
         return max(1, self.points // (self.runs * len(METRICS)))
 
     def experiment_of(self, run: int) -> int:
-        """Every second run in the first experiment, the others in a hundred more."""
-        return 0 if run % 2 else 1 + run // 2 % 100
+        """Every second run in the first experiment, the others in turn in the rest."""
+        return 0 if run % 2 or self.experiments == 1 else 1 + run // 2 % (self.experiments - 1)
 
 
 def fill(db: Database, workspace_id: str, plan: Plan, say: Callable[[str], None] = lambda _: None) -> None:
@@ -60,7 +61,7 @@ def fill(db: Database, workspace_id: str, plan: Plan, say: Callable[[str], None]
             sys.exit("error: there are runs in this yard already; name a new one by --home or --database")
     indexes = [i for t in _TABLES for i in t.indexes if not i.unique]
     db.write(lambda tx: [index.drop(tx) for index in indexes])
-    experiments = [new_id() for _ in range(101)]
+    experiments = [new_id() for _ in range(plan.experiments)]
     db.write(lambda tx: _experiments(tx, plan, workspace_id, experiments))
     numbers = [0] * len(experiments)
     for start in range(0, plan.runs, _PIECE):
@@ -219,13 +220,19 @@ def main() -> int:
     parser.add_argument(
         "--points", type=int, default=0, help="of all runs together; at least one of each metric"
     )
+    parser.add_argument("--experiments", type=int, default=101)
     given = parser.parse_args()
     begun = time.monotonic()
     given.home.mkdir(parents=True, exist_ok=True)
     yard = build(Settings(home=given.home.resolve(), database=given.database), "owner", "node")
     try:
         workspace_id = yard.workspaces.id_of("default")
-        fill(yard.db, workspace_id, Plan(given.runs, given.points), lambda line: print(line, file=sys.stderr))
+        fill(
+            yard.db,
+            workspace_id,
+            Plan(given.runs, given.points, given.experiments),
+            lambda line: print(line, file=sys.stderr),
+        )
     finally:
         yard.close()
     size = sum(f.stat().st_size for f in given.home.glob("yard.db*"))
