@@ -58,9 +58,28 @@ def fill(workspace: Workspace, scratch: Path) -> None:
     child.complete()
     run.complete()
     run.register_model("net", model_path="outputs/weights.bin", tags={"best": "yes"}).set_alias("champion")
+    _log_as_mlflow(workspace, run)
     going_on = RunCreate("going_on", "training", started=True)
     workspace._client.request("POST", workspace._path("runs"), going_on)
     workspace.get_default_datastore().upload_files([str(file)])
+
+
+def _log_as_mlflow(workspace: Workspace, run: Any) -> None:
+    """A data set that the run read, and a logged model."""
+
+    def call(name: str, body: dict[str, Any]) -> Any:
+        return workspace._client.request("POST", f"/mlflow/{workspace.name}/api/2.0/mlflow/{name}", body)
+
+    data = {"name": "rows", "digest": "abc", "source_type": "local", "source": "rows.csv"}
+    call("runs/log-inputs", {"run_id": run.id, "datasets": [{"dataset": data, "tags": []}]})
+    experiment = workspace._client.request("GET", workspace._path("experiments", "training"))
+    model = {"experiment_id": experiment["id"], "name": "logged", "source_run_id": run.id}
+    model_id = call("logged-models", {**model, "params": [{"key": "lr", "value": "1"}]})["model"]["info"][
+        "model_id"
+    ]
+    call("runs/outputs", {"run_id": run.id, "models": [{"model_id": model_id, "step": 3}]})
+    metric = {"run_id": run.id, "key": "auc", "value": 0.5, "timestamp": 5, "step": 1, "model_id": model_id}
+    call("runs/log-metric", metric)
 
 
 def tables_of(file: Path, scratch: Path) -> Rows:

@@ -142,7 +142,7 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
     upkeep = Upkeep(clock, lifetime, retention, settings.trash_days, workspaces.ids)
     supervisor.add("upkeep", Round(db, clock, upkeep), every_s=60.0)
 
-    transfer = _transfer(db, clock, blobs, settings, workspaces, runs, endpoints)
+    transfer = _transfer(db, clock, blobs, artifacts, settings, workspaces, runs, endpoints)
     supervisor.add("abandoned-imports", transfer.sweep, every_s=3600.0)
 
     routes: list[http.Route] = []
@@ -184,18 +184,20 @@ def _transfer(
     db: Database,
     clock: Clock,
     blobs: BlobStore,
+    artifacts: ArtifactService,
     settings: Settings,
     workspaces: WorkspaceService,
     runs: RunService,
     endpoints: EndpointService,
 ) -> TransferService:
-    slices: list[Transfer] = [  # from the bottom up
-        ArtifactTransfer(db, clock, blobs),
-        DataTransfer(db),
-        EnvironmentTransfer(db),
-        ModelTransfer(db, endpoints.using_model),
-        RunTransfer(db),
+    files = ArtifactTransfer(db, artifacts, blobs)
+    slices: list[Transfer] = [  # from the bottom up; the history leaves last, when it is known whose
         EventTransfer(db),
+        files,
+        DataTransfer(db, files),
+        EnvironmentTransfer(db),
+        ModelTransfer(db, files, endpoints.using_model),
+        RunTransfer(db, files),
     ]
     transfer = TransferService(db, clock, workspaces, slices, blobs.read, settings.home / "staging")
     transfer.find_experiment = lambda workspace_id, name: runs.experiments.get(workspace_id, name).id

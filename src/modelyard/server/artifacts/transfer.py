@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import groupby
 
 from modelyard.server.artifacts import paths, store
 from modelyard.server.artifacts.receive import MAX_FRAMES, Frames
+from modelyard.server.artifacts.service import ArtifactService
 from modelyard.server.kernel.blobs import BlobStore
-from modelyard.server.kernel.clock import Clock
 from modelyard.server.kernel.db import Database, Tx
-from modelyard.server.kernel.errors import ProblemError
+from modelyard.server.kernel.errors import ProblemError, Unavailable
 from modelyard.server.kernel.transfer import FileTable, In, Kind, Out, Scope, Target, bad_file, refuse
 from modelyard.wire.artifacts import FileEntry
 from modelyard.wire.trees import manifest
@@ -31,10 +32,12 @@ _EMPTY_TREE = hashlib.sha256(manifest([])).hexdigest()
 class ArtifactTransfer:
     tables = (BLOBS, TREES, SNAPSHOTS)
 
-    def __init__(self, db: Database, clock: Clock, blobs: BlobStore) -> None:
+    def __init__(self, db: Database, artifacts: ArtifactService, blobs: BlobStore) -> None:
         self._db = db
-        self._clock = clock
+        self._garbage = artifacts.garbage
         self._blobs = blobs
+        # To be called in the transaction that refers to files that came in.
+        self.refer_to = artifacts.check_held
 
     def leave(self, tx: Tx, scope: Scope, out: Out) -> None:
         if scope.with_files:
@@ -82,19 +85,31 @@ class ArtifactTransfer:
             lacking = {h: given.blobs[h] for h in hashes if h not in held}
             if not lacking:
                 continue
-            with self._blobs.staging() as directory:
-                frames = Frames(directory)
-                try:
-                    for hash_, size in lacking.items():
-                        frames.feed([f"{hash_} {size}\n".encode()])
-                        frames.feed(given.blob(hash_))
-                    frames.finish(self._blobs)
-                except ProblemError as error:
-                    raise bad_file(f"A blob is not what its name says. {error.detail}") from error
-                finally:
-                    frames.close()
-            now = self._clock.now()
-            self._db.write(lambda tx, some=lacking, now=now: store.add_blobs(tx, workspace_id, some, now))  # type: ignore[misc]
+            self._garbage.bring(workspace_id, partial(self._put, given, lacking))
+
+    def _put(self, given: In, lacking: Mapping[str, int]) -> dict[str, int]:
+        with self._blobs.staging() as directory:
+            frames = Frames(directory)
+            try:
+                for hash_, size in lacking.items():
+                    frames.feed([f"{hash_} {size}\n".encode()])
+                    frames.feed(given.blob(hash_))
+                frames.finish(self._blobs)
+            except ProblemError as error:
+                raise bad_file(f"A blob is not what its name says. {error.detail}") from error
+            finally:
+                frames.close()
+        return dict(frames.sizes)
+
+    def refer_to_tree(self, tx: Tx, workspace_id: str, tree_id: str) -> None:
+        """In the transaction that refers to a tree that came in: its files stay. Raises Unavailable when they are gone."""
+        entries = [] if tree_id == _EMPTY_TREE else store.tree(tx, tree_id)
+        if entries is None:
+            raise Unavailable(
+                "import_again",
+                "Files of this import were removed meanwhile as unused. Import the file again.",
+            )
+        self.refer_to(tx, entries, workspace_id)
 
 
 def check_held(given: In, entries: Iterable[FileEntry]) -> None:

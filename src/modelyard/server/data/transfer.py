@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
-from modelyard.server.artifacts.transfer import check_held, entry
+from modelyard.server.artifacts.transfer import ArtifactTransfer, check_held, entry
 from modelyard.server.data import store, tables
 from modelyard.server.kernel.db import Database, Tx
 from modelyard.server.kernel.ids import new_id
@@ -32,8 +32,9 @@ _MANY = 500
 class DataTransfer:
     tables = (DATASTORES, FILES)
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, artifacts: ArtifactTransfer) -> None:
         self._db = db
+        self._artifacts = artifacts
 
     def leave(self, tx: Tx, scope: Scope, out: Out) -> None:
         if not scope.is_whole:
@@ -91,6 +92,7 @@ class DataTransfer:
                 )
             }
             if not target.is_rehearsal:
+                self._artifacts.refer_to(tx, [e for e, _ in wanted], target.workspace_id)
                 for at, group in groupby(wanted, key=lambda pair: pair[1]):
                     store.files.put(tx, datastore_id, [e for e, _ in group if e.path in new], at)
 

@@ -174,6 +174,7 @@ class Target:
     is_rehearsal: bool = True
     tallies: dict[str, Tally] = field(default_factory=dict)
     run_ids: dict[str, str] = field(default_factory=dict)  # of the file -> here, where they differ
+    experiment_ids: dict[str, str] = field(default_factory=dict)  # of the file -> here, of all
     model_ids: dict[str, str] = field(default_factory=dict)  # the same
     left: set[str] = field(
         default_factory=set

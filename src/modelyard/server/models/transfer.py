@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from modelyard.server.artifacts.transfer import ArtifactTransfer
 from modelyard.server.kernel.db import Database, Tx
 from modelyard.server.kernel.errors import Conflict
 from modelyard.server.kernel.transfer import Fate, FileTable, In, Out, Scope, Target, columns_of, refuse
@@ -29,8 +30,11 @@ _OWN = {
 class ModelTransfer:
     tables = (NAMES, NAME_TAGS, ALIASES, MODELS)
 
-    def __init__(self, db: Database, in_use: Callable[[Tx, str, str, int], Any]) -> None:
+    def __init__(
+        self, db: Database, artifacts: ArtifactTransfer, in_use: Callable[[Tx, str, str, int], Any]
+    ) -> None:
         self._db = db
+        self._artifacts = artifacts
         self._in_use = in_use
 
     def leave(self, tx: Tx, scope: Scope, out: Out) -> None:
@@ -89,6 +93,7 @@ class ModelTransfer:
             )
         if target.is_rehearsal or not fate.is_written:
             return
+        self._artifacts.refer_to_tree(tx, wid, info.tree_id)
         last = store.lock_name(tx, wid, info.name)
         if fate is Fate.REPLACED:
             store.remove(tx, wid, info.name, info.version)

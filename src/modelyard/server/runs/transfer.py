@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelyard.server.artifacts.paths import check_tree
-from modelyard.server.artifacts.transfer import check_held, entry
+from modelyard.server.artifacts.transfer import ArtifactTransfer, check_held, entry
 from modelyard.server.kernel.db import Database, Tx
 from modelyard.server.kernel.errors import Conflict, ProblemError
 from modelyard.server.kernel.ids import new_id
@@ -29,6 +29,7 @@ from modelyard.server.kernel.transfer import (
 )
 from modelyard.server.runs import experiments_store, lifecycle, loading, rules, tables
 from modelyard.server.runs.loading import RunRecord, SeriesRecord
+from modelyard.server.runs.logged_transfer import LoggedTransfer
 from modelyard.wire.runs import RunInfo, RunStatus
 
 EXPERIMENTS = FileTable(
@@ -61,10 +62,12 @@ _KINDS = frozenset("mlrtid")  # of records: wire/metrics.py
 
 
 class RunTransfer:
-    tables = (EXPERIMENTS, RUNS, FILES, SERIES, POINTS, VALUES)
+    tables = (EXPERIMENTS, RUNS, FILES, SERIES, POINTS, VALUES, *LoggedTransfer.tables)
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, artifacts: ArtifactTransfer) -> None:
         self._db = db
+        self._logged = LoggedTransfer(db, artifacts)
+        self._artifacts = artifacts
 
     def leave(self, tx: Tx, scope: Scope, out: Out) -> None:
         run_ids = loading.ids_in(tx, scope.workspace_id, scope.experiment_ids, scope.run_ids)
@@ -79,9 +82,10 @@ class RunTransfer:
         for row in experiments_store.every(tx, scope.workspace_id, "all"):
             if scope.is_whole or row.id in experiments:
                 out.rows(EXPERIMENTS, [EXPERIMENTS.row(row._mapping)])
+        self._logged.leave(tx, scope, out)
 
     def come_in(self, given: In, target: Target) -> None:
-        experiments = self._experiments(given, target)
+        experiments = target.experiment_ids = self._experiments(given, target)
         batch: list[RunRecord] = []
         points = 0
         for record in _records(given, target, experiments):
@@ -91,6 +95,7 @@ class RunTransfer:
                 self._take(target, batch)
                 batch, points = [], 0
         self._take(target, batch)
+        self._logged.come_in(given, target)
 
     def _experiments(self, given: In, target: Target) -> dict[str, str]:
         """Id in the file -> id here. An experiment of the same name is the same experiment."""
@@ -116,13 +121,10 @@ class RunTransfer:
 
         def work(tx: Tx) -> None:
             fates = _decide(tx, target, batch)
+            new = [_named(target, r) for r in batch if fates[r.columns["id"]].is_written]
+            self._artifacts.refer_to(tx, [e for r in new for e, _ in r.files], target.workspace_id)
             loading.erase(tx, [r.columns["id"] for r in batch if fates[r.columns["id"]] is Fate.REPLACED])
-            loading.write(
-                tx,
-                target.workspace_id,
-                target.workspace,
-                [_named(target, r) for r in batch if fates[r.columns["id"]].is_written],
-            )
+            loading.write(tx, target.workspace_id, target.workspace, new)
 
         if batch:
             self._db.write(work)

@@ -29,6 +29,8 @@ def test_the_imported_workspace_is_exported_to_the_same_tables(
         "datastore file": 1, "model name": 1, "model": 1, "alias": 1, "experiment": 1, "run": 3,
     }  # fmt: skip
     assert report.ended == 1
+    for table in ("run_datasets", "run_models", "logged_models", "logged_model_metrics"):
+        assert tables_of(exported, tmp_path)[table], table
     opened(other, "copy").export(str(tmp_path / "again.zip"))
     _same_but_for_what_ended(exported, tmp_path / "again.zip", tmp_path)
 
