@@ -120,7 +120,20 @@ def _of_arrow(kind: str) -> Callable[[Any], Any]:
     """From what an Arrow library gives as Python's to what it is, by DuckDB's type."""
     if kind == "JSON":
         return json.loads
-    return dict if kind.startswith("MAP(") else _as_it_is
+    if kind.startswith("MAP(") and kind.endswith(")"):
+        return lambda pairs: {key: _nested(value) for key, value in pairs}
+    return _nested if kind.endswith(("]", ")")) else _as_it_is
+
+
+def _nested(value: Any) -> Any:
+    """With the maps within, which Arrow libraries give as lists of pairs."""
+    if isinstance(value, dict):
+        return {key: _nested(one) for key, one in value.items()}
+    if isinstance(value, list):
+        if value and isinstance(value[0], tuple):
+            return {key: _nested(one) for key, one in value}
+        return [_nested(one) for one in value]
+    return value
 
 
 def _as_it_is(value: Any) -> Any:

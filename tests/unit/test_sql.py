@@ -17,7 +17,7 @@ QUERY = """
 SELECT 'a' AS text, 1 AS whole, 1.5::DOUBLE AS number, 'NaN'::DOUBLE AS nan, '-Infinity'::FLOAT AS least, true AS truth,
        NULL AS nothing, TIMESTAMP '2026-01-02 03:04:05.6' AS time, DATE '2026-01-02' AS day, 'x'::BLOB AS bytes,
        MAP {'k': 'v'} AS pairs, MAP {}::MAP(VARCHAR, VARCHAR) AS none, '{"a": [1, null]}'::JSON AS document, [1, 2] AS list,
-       {'s': 1} AS struct, sum(1) AS sum, INTERVAL 1 DAY AS span
+       {'s': MAP {'a': [MAP {'b': 1}]}} AS struct, [MAP {'c': 2}] AS maps, sum(1) AS sum, INTERVAL 1 DAY AS span
 """
 
 
@@ -46,7 +46,7 @@ def test_values_are_python_s(form: str) -> None:
     assert found == {
         "text": "a", "whole": 1, "number": 1.5, "least": -math.inf, "truth": True, "nothing": None,
         "time": datetime.datetime(2026, 1, 2, 3, 4, 5, 600_000), "day": datetime.date(2026, 1, 2), "bytes": b"x",
-        "pairs": {"k": "v"}, "none": {}, "document": {"a": [1, None]}, "list": [1, 2], "struct": {"s": 1}, "sum": 1,
+        "pairs": {"k": "v"}, "none": {}, "document": {"a": [1, None]}, "list": [1, 2], "struct": {"s": {"a": [{"b": 1}]}}, "maps": [{"c": 2}], "sum": 1,
         "span": "1 day",
     }  # fmt: skip
     assert len(result) == 1
@@ -68,6 +68,11 @@ def test_no_rows_are_no_rows() -> None:
 def test_without_arrow_there_is_no_arrow_to_give() -> None:
     with pytest.raises(errors.UserErrorException, match="pip install pyarrow"):
         sql.of_json(answered("SELECT 1", "json")).to_arrow()
+
+
+def test_intervals_within_lists_are_refused() -> None:
+    with pytest.raises(answer.Refused, match="Column 'l' has intervals within"):
+        answered("SELECT [INTERVAL 1 DAY] AS l", "json")
 
 
 def test_an_order_is_kept_and_so_are_two_columns_of_one_name() -> None:

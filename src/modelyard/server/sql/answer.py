@@ -82,6 +82,9 @@ def write(connection: duckdb.DuckDBPyConnection, form: str, file: Bounded) -> No
 
 def _plain(kept: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
     """Without the types that few readers know: intervals become text, integers of 128 bits those of 64."""
+    for name, kind in zip(kept.columns, kept.types, strict=True):
+        if "INTERVAL" in str(kind) and str(kind) != "INTERVAL":
+            raise Refused("bad_query", f"Column {name!r} has intervals within: cast it to VARCHAR.")
     odd = {"INTERVAL": "VARCHAR", "HUGEINT": "BIGINT", "UHUGEINT": "UBIGINT"}
     kinds = [str(kind) for kind in kept.types]
     if not odd.keys() & set(kinds):
@@ -141,7 +144,7 @@ _WRITERS: dict[str, Callable[[duckdb.DuckDBPyRelation, Bounded], None]] = {
 
 def _pieces(kept: duckdb.DuckDBPyRelation) -> Iterator[list[list[Any]]]:
     """Rows of values as JSON says them."""
-    readers = [_READERS.get(str(kind).partition("(")[0], _value) for kind in kept.types]
+    readers = [_reader(str(kind)) for kind in kept.types]
     for batch in arrow.RecordBatchReader.from_stream(kept):
         for start in range(0, batch.num_rows, _ROWS):
             piece = batch.slice(start, min(_ROWS, batch.num_rows - start))
@@ -181,8 +184,11 @@ def _value(value: Any) -> Any:
     return str(value)
 
 
-# What Arrow's own types don't tell: an empty map from an empty list, JSON from text.
-_READERS: dict[str, Callable[[Any], Any]] = {"MAP": lambda pairs: _value(dict(pairs)), "JSON": json.loads}
+def _reader(kind: str) -> Callable[[Any], Any]:
+    """What Arrow's own types don't tell: JSON from text, an empty map from an empty list."""
+    if kind == "JSON":
+        return json.loads
+    return (lambda pairs: _value(dict(pairs))) if kind.startswith("MAP(") and kind.endswith(")") else _value
 
 
 def _cell(value: Any) -> Any:

@@ -94,7 +94,10 @@ def check(
 def needs(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, Need]:
     """By table of the schema RAW. Raises Refused for a query that does not fit the views."""
     connection.execute(f"SET disabled_optimizers = '{_FROM_STATISTICS}'")
-    answer = _parsed(_one(connection, "SELECT json_serialize_plan(?, optimize := true)", query))
+    text = _one(connection, "SELECT json_serialize_plan(?, optimize := true)", query)
+    if not text:
+        raise Refused("bad_query", "The query holds a constant that can't be planned with, such as a BIT.")
+    answer = _parsed(text)
     connection.execute("RESET disabled_optimizers")
     if answer["error"]:
         raise Refused("bad_query", without_kind(answer["error_message"]))
@@ -112,9 +115,9 @@ def needs(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, Need]:
 
 
 def without_kind(message: str) -> str:
-    """DuckDB's message without the kind of error that it begins with."""
-    kind, separator, rest = message.partition(" Error: ")
-    return rest if separator and len(kind) < 40 else message
+    """DuckDB's message without the kind of error that it begins with, and without its picture of the place."""
+    kind, separator, rest = message.partition("\n\n")[0].partition(" Error: ")
+    return rest if separator and len(kind) < 40 else kind + separator + rest
 
 
 def _one(connection: duckdb.DuckDBPyConnection, statement: str, given: str) -> Any:
@@ -184,9 +187,10 @@ def _constant(part: Mapping[str, Any], value: Any) -> dict[str, Any]:
     kind = {bool: "BOOLEAN", int: "BIGINT", float: "DOUBLE", str: "VARCHAR"}.get(type(value))
     if value is None:
         typed: dict[str, Any] = {"type": {"id": "NULL", "type_info": None}, "is_null": True}
-    elif kind is None:
+    elif kind is None or (kind == "BIGINT" and not -(2**63) <= value < 2**63):
         raise Refused(
-            "bad_query", f"A parameter is a text, a number, true, false or null, not {type(value).__name__}."
+            "bad_query",
+            f"A parameter is a text, a number of at most 64 bits, true, false or null, not {value!r:.80}.",
         )
     else:
         typed = {"type": {"id": kind, "type_info": None}, "is_null": False, "value": value}
