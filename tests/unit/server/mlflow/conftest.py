@@ -134,6 +134,12 @@ def face(shared_server: Any) -> Face:
 
 
 @pytest.fixture
+def face_of() -> type[Face]:
+    """`face_of(url)`: the default workspace of that server."""
+    return Face
+
+
+@pytest.fixture
 def run_face(shared_server: Any, face: Face) -> Callable[[str], Face]:
     """`run_face(run_id)`: the same workspace with the token of that run."""
     from modelyard.server.kernel import auth
