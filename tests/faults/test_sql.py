@@ -124,3 +124,15 @@ def test_a_query_ends_with_a_yard_that_is_killed(own_yard: Any) -> None:
     own_yard.up()
     done = own_yard.cli("sql", "SELECT 1 AS one", "-o", "json")
     assert json.loads(done.stdout) == [{"one": 1}]
+
+
+def test_a_yard_that_stops_waits_for_no_query(own_yard: Any) -> None:
+    own_yard.up()
+    pid = json.loads((own_yard.home / "yard.json").read_text())["pid"]
+    thread, answers = in_background(lambda: own_yard.cli("sql", ENDLESS, check=False))
+    wait_until(lambda: len(queries(pid)) == 1, "the query's process")
+    process = queries(pid)[0]
+    own_yard.down()
+    assert not process.is_running()
+    thread.join(timeout=60)
+    assert answers[0].returncode == 5, answers[0].stderr  # no yard answers

@@ -144,7 +144,8 @@ def _signals_kept() -> Any:
 
 
 class Departures:
-    """Ends requests that merely wait for news when the yard stops, so that it need not wait for them."""
+    """Ends requests that merely wait, for news or for the answer of a query, when the yard stops, so that it need not wait
+    for them."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -158,7 +159,7 @@ class Departures:
         waits = scope["type"] == "http" and (
             b"wait_s=" in scope["query_string"]
             or scope["path"] == "/api/v1/nodes/poll"
-            or scope["path"].endswith("/metrics/tail")
+            or scope["path"].endswith(("/metrics/tail", "/sql"))
         )
         if not waits:
             await self._app(scope, receive, send)

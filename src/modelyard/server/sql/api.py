@@ -42,11 +42,12 @@ def routes(sql: SqlService) -> Routes:
         gone = asyncio.ensure_future(_disconnected(call.request))
         try:
             await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                running.cancel()
-            answer = await work
-        finally:
+        finally:  # answered, or the client has gone, or the yard is stopping
             gone.cancel()
+            if not work.done():
+                work.add_done_callback(lambda ended: ended.exception())  # which nobody may wait for any more
+                running.cancel()
+        answer = await work
         return _response(answer, body.format)
 
     return r
