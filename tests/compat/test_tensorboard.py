@@ -20,6 +20,7 @@ from modelyard.runs.scope import Scope
 from modelyard.runs.sending import sender
 from modelyard.tensorboard import viewer
 from modelyard.tensorboard.events import EventFile
+from modelyard.wire.runs import RunUpdate
 
 # A picture of one transparent point.
 PNG = bytes.fromhex(
@@ -96,6 +97,7 @@ def test_tensorboard_reads_what_we_export(python: Path, run: Any, tmp_path: Path
     run.log_image("plot", path=str(tmp_path / "p.png"))
     with run.child_run("fold") as child:
         child.log("f1", 0.5)
+    run._update(RunUpdate(add_params={"lr": "0.1", "model": "ridge"}))
     run.complete()
     export_to_tensorboard(run, str(tmp_path / "out"))
     export_to_tensorboard(run, str(tmp_path / "out"))  # again: in the place of the first
@@ -111,6 +113,7 @@ def test_tensorboard_reads_what_we_export(python: Path, run: Any, tmp_path: Path
     assert [v for _, v in scalars["list"]] == [1.0, 2.0, 3.0]
     assert shown["texts"] == {"said": ["hello"]}
     assert shown["images"] == {"plot": [[1, 1]]}
+    assert (shown["hparams"], shown["status"]) == ({"lr": 0.1, "model": "ridge"}, 1)
     wall = shown["scalars"]["loss"][0][1]
     assert run._info().started_at <= wall <= run._info().ended_at
     assert set(read(python, tmp_path / "out" / child.id)["scalars"]) == {"f1"}

@@ -54,6 +54,7 @@ def print_run(info: Any) -> None:
             ("script", asked), ("target", spec.target if spec else ""), ("parent", info.parent_id),
             ("children", info.child_count or ""), ("user", info.user), ("node", info.node),
             ("created", when(info.created_at)), ("started", when(info.started_at)), ("ended", when(info.ended_at)),
+            ("synced", when(info.synced_at)),
             ("archived", when(info.archived_at)),
             ("took", took(info)), ("exit code", info.exit_code), ("failing line", error.line if error else ""),
             ("error", (error.traceback or error.message).rstrip() if error else ""),

@@ -64,22 +64,28 @@ def charts(look: Look) -> str:
     return _boxed(f'<div class="my-charts">{drawn}</div>' + (f"<table>{rows}</table>" if rows else ""))
 
 
-def logs(look: Look, number: int) -> str:
-    """The ends of the logs, a tab each, the script's own first. `number` sets this view apart from others on the page."""
-    if not look.logs:
-        return ""
+def log_parts(look: Look) -> Dict[str, str]:
+    """The ends of the logs by name, the script's own first."""
     names = sorted(look.logs, key=lambda name: (not name.startswith("user_logs/"), name))
-    parts, rules = [], []
-    for position, name in enumerate(names):
+    return {name: _boxed(f"<pre>{_text(look.logs[name])}</pre>") for name in names}
+
+
+def logs(look: Look, number: int) -> str:
+    """The ends of the logs, a tab each. `number` sets this view apart from others on the page."""
+    parts = log_parts(look)
+    if not parts:
+        return ""
+    heads, rules, bodies = [], [], []
+    for position, (name, part) in enumerate(parts.items()):
         tab = f"my-tab-{number}-{position}"
         checked = " checked" if position == 0 else ""
-        parts.append(
+        heads.append(
             f'<input type="radio" name="my-tabs-{number}" id="{tab}"{checked}><label for="{tab}">{_text(name)}</label>'
         )
         rules.append(f"#{tab}:checked~#{tab}-log{{display:block}}")
-    for position, name in enumerate(names):
-        parts.append(f'<div id="my-tab-{number}-{position}-log"><pre>{_text(look.logs[name])}</pre></div>')
-    return _boxed(f'<style>{"".join(rules)}</style><div class="my-tabs">{"".join(parts)}</div>')
+        bodies.append(f'<div id="{tab}-log">{part}</div>')
+    tabs = "".join([*heads, *bodies])
+    return _boxed(f'<style>{"".join(rules)}</style><div class="my-tabs">{tabs}</div>')
 
 
 def children(look: Look) -> str:

@@ -12,6 +12,7 @@ from modelyard import errors
 from modelyard.runs import details
 from modelyard.widgets import page
 from modelyard.widgets.look import Look, Looker
+from modelyard.widgets.tabs import Tabs
 
 _REFRESH_S = 2.0
 _SHARE = (
@@ -71,7 +72,8 @@ class RunDetails:
             print(self)  # noqa: T201  # showing is what this is for
             return
         self._run.flush()
-        self._view = _View(Looker(self._run._scope, self._run.id), self._run.get_portal_url(), display)
+        looker = Looker(self._run._scope, self._run.id)
+        self._view = _View(looker, self._run.get_portal_url(), display, Tabs.where_there_are_widgets())
         self._view.start()
 
     def __str__(self) -> str:
@@ -90,7 +92,12 @@ class RunDetails:
 class _View:
     """The parts of one view, each a display of its own, so that one that has not changed is not touched."""
 
-    def __init__(self, looker: Looker, url: str, display: Callable[[str], Any]) -> None:
+    def __init__(
+        self, looker: Looker, url: str, display: Callable[[str], Any], tabs: Optional[Tabs] = None
+    ) -> None:
+        self._tabs = (
+            tabs  # keeps the tab that somebody chose; else the logs are written anew, the first tab in front
+        )
         self._looker = looker
         self._url = url
         self._display = display
@@ -128,12 +135,12 @@ class _View:
             self._stopped.wait((time.monotonic() - began) * _SHARE)
 
     def _render(self, look: Look, note: str = "") -> None:
-        parts = {
-            "head": page.head(look, self._url, note),
-            "charts": page.charts(look),
-            "logs": page.logs(look, self._number),
-            "children": page.children(look),
-        }
+        parts = {"head": page.head(look, self._url, note), "charts": page.charts(look)}
+        if self._tabs is not None:
+            self._tabs.show(page.log_parts(look))
+        else:
+            parts["logs"] = page.logs(look, self._number)
+        parts["children"] = page.children(look)
         for name, html in parts.items():
             if self._stopped.is_set() or self._shown.get(name) == html:
                 continue
