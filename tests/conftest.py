@@ -75,13 +75,15 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 @pytest.fixture
-def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Start a server in this process: `start_server(database=…, clock=…)`; stopped at the end of the test."""
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Start a server in this process: `start_server(database=…, clock=…)`; stopped at the end of the test.
+
+    Its home is not in the test's own directory, which a test may submit.
+    """
     running: list[Server] = []
 
     def start(clock: Any = None, **settings: Any) -> Server:
-        home = tmp_path / f"home-{len(running)}"
-        home.mkdir(exist_ok=True)
+        home = tmp_path_factory.mktemp("home")
         running.append(start_in_process(home, clock, **settings))
         return running[-1]
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import urllib.parse
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Union
 
-from modelyard import errors
+from modelyard import errors, workspace_config
 from modelyard._client import Client, path
 from modelyard._local_yard import connect_or_start, offline_client
 from modelyard.wire.workspaces import WorkspaceCreate, WorkspaceInfo, WorkspaceList, WorkspaceUpdate
 from modelyard.workspace_cloud import CloudWorkspace
 
 DEFAULT_WORKSPACE = "default"
-_SCOPE = re.compile(
-    r"^/subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/[^/]+/workspaces/([^/]+)", re.IGNORECASE
-)
 
 
 class Workspace(CloudWorkspace):
@@ -86,7 +82,7 @@ class Workspace(CloudWorkspace):
         `path` is the file or the directory where the search begins: ./config.json, ./.azureml/config.json, then
         the same in each parent. A yard that is not running is started.
         """
-        found = _find_config(path, _file_name or "config.json")
+        found = workspace_config.find(path, _file_name or "config.json")
         if found is None:
             if path is not None:
                 raise errors.UserErrorException(
@@ -95,7 +91,7 @@ class Workspace(CloudWorkspace):
                     )
                 )
             return Workspace(workspace_name=DEFAULT_WORKSPACE)
-        config = _read_config(found)
+        config = workspace_config.read(found)
         client = connect_or_start()
         try:
             return Workspace._of(_look_up(client, config["workspace_name"]), client)
@@ -570,40 +566,6 @@ def _look_up(client: Client, name: str) -> WorkspaceInfo:
             ) from None
         raise
     return info
-
-
-def _find_config(start: Optional[str], file_name: str) -> Optional[str]:
-    place = os.path.abspath(start or ".")
-    if os.path.isfile(place):
-        return place
-    while True:
-        for folder in ("", ".azureml", "aml_config"):  # the last is what v1's first releases wrote
-            candidate = os.path.join(place, folder, file_name)
-            if os.path.isfile(candidate):
-                return candidate
-        parent = os.path.dirname(place)
-        if parent == place:
-            return None
-        place = parent
-
-
-def _read_config(file: str) -> Dict[str, str]:
-    try:
-        with open(file, encoding="utf-8-sig") as stream:  # the Azure portal's download begins with a BOM
-            config = json.load(stream)
-    except (OSError, ValueError) as error:
-        raise errors.UserErrorException(f"{file} can't be read as JSON: {error}") from error
-    config = config if isinstance(config, dict) else {}
-    scope = _SCOPE.search(str(config.get("Scope")))
-    if scope is not None:  # what `az ml folder attach` wrote
-        config = dict(zip(("subscription_id", "resource_group", "workspace_name"), scope.groups()))
-    name = config.get("workspace_name")
-    if not isinstance(name, str) or not name:
-        raise errors.UserErrorException(
-            f"{file} names no workspace. It should look like "
-            '{"subscription_id": "…", "resource_group": "…", "workspace_name": "…"}.'
-        )
-    return {key: str(value) for key, value in config.items()}
 
 
 def _iso(seconds: float) -> str:

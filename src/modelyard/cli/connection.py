@@ -24,15 +24,12 @@ def client() -> Client:
 
 def open_workspace(name: str | None) -> Workspace:
     """The workspace of that name, else the one that config.json here or above names, else the default one."""
-    from modelyard.workspace import (  # the SDK's own search, without starting a yard
-        _find_config,
-        _read_config,
-    )
+    from modelyard import workspace_config  # the SDK's own search, without starting a yard
 
     yard = client()
     if name is None:
-        config = _find_config(None, "config.json")
-        name = _read_config(config)["workspace_name"] if config else DEFAULT_WORKSPACE
+        config = workspace_config.find(None, "config.json")
+        name = workspace_config.read(config)["workspace_name"] if config else DEFAULT_WORKSPACE
     return Workspace._named(name, yard)
 
 
