@@ -12,11 +12,12 @@ from modelyard._client import Client, path
 from modelyard._local_yard import connect_or_start, offline_client
 from modelyard.wire.workspaces import WorkspaceCreate, WorkspaceInfo, WorkspaceList, WorkspaceUpdate
 from modelyard.workspace_cloud import CloudWorkspace
+from modelyard.workspace_lifetime import LifetimeWorkspace
 
 DEFAULT_WORKSPACE = "default"
 
 
-class Workspace(CloudWorkspace):
+class Workspace(LifetimeWorkspace, CloudWorkspace):
     """One workspace of a yard. v1's subscription, resource group and location are kept as plain labels."""
 
     DEFAULT_CPU_CLUSTER_NAME = "cpu-cluster"
@@ -306,27 +307,6 @@ class Workspace(CloudWorkspace):
 
         return Run.get(self, run_id)
 
-    @property
-    def trash(self) -> Any:
-        """What was deleted and can come back: `list`, `restore`, `preview`, and `empty` for good."""
-        from modelyard.trash import Trash  # as in get_run
-
-        return Trash(self)
-
-    @property
-    def retention(self) -> Any:
-        """The rules by which old runs go by themselves: `set`, `preview`, `apply`, `remove`."""
-        from modelyard.retention import Retention  # as in get_run
-
-        return Retention(self)
-
-    @property
-    def receipts(self) -> Any:
-        """Receipts of what was deleted for good."""
-        from modelyard.trash import Receipts  # as in get_run
-
-        return Receipts(self)
-
     def search_runs(
         self,
         filter: str = "",
@@ -340,7 +320,7 @@ class Workspace(CloudWorkspace):
         order_by: columns, each with ASC or DESC, such as `metrics.acc DESC`; the newest first without.
         experiments: names or ids, all without. view: active, archived, all (but for the trash) or trash.
         """
-        from modelyard.runs import search  # as in get_run
+        from modelyard.runs import search  # few programs delete
         from modelyard.runs.run import rehydrate
 
         found = search.pages(self._scope, filter, order_by, experiments, view, limit, metrics=())
@@ -350,7 +330,7 @@ class Workspace(CloudWorkspace):
         self, filter: str = "", experiments: Union[str, Sequence[str], None] = None, view: str = "active"
     ) -> int:
         """How many runs `search_runs` would find."""
-        from modelyard.runs import search  # as in get_run
+        from modelyard.runs import search  # few programs delete
 
         return search.count(self._scope, filter, experiments, view)
 

@@ -200,6 +200,7 @@ def _transfer(
         RunTransfer(db, files),
     ]
     transfer = TransferService(db, clock, workspaces, slices, blobs.read, settings.home / "staging")
+    transfer.reserve = artifacts.garbage.reserve
     transfer.find_experiment = lambda workspace_id, name: runs.experiments.get(workspace_id, name).id
     transfer.find_run = lambda workspace_id, run_id: runs.get(workspace_id, run_id).id
     return transfer

@@ -22,9 +22,10 @@ from modelyard.server.artifacts.garbage_store import Holders
 from modelyard.server.kernel.blobs import BlobStore
 from modelyard.server.kernel.clock import Clock
 from modelyard.server.kernel.db import Database, Tx
-from modelyard.server.kernel.errors import NotFound, Unavailable
+from modelyard.server.kernel.errors import Conflict, NotFound, Unavailable
 
 GRACE_S = 3600.0  # an upload that nothing refers to yet may be in the middle of something for this long
+_RESERVED_S = 86_400.0
 _TAKEOVER_S = 600.0  # after which a removal that did not end is taken for broken off
 _BATCH = 500  # blobs removed at once
 _PAGE = 2000
@@ -73,6 +74,18 @@ class Garbage:
         since = garbage_store.sweeping_since(tx)
         if since is not None:
             garbage_store.touch(tx, hashes, max(since, self._clock.now()))
+
+    def reserve(self, hashes: Collection[str]) -> None:
+        """No sweep takes these for a day, whatever becomes of what refers to them. Raises Conflict for one that is gone."""
+
+        def write(tx: Tx) -> None:
+            garbage_store.touch(tx, hashes, self._clock.now() + _RESERVED_S)
+            if garbage_store.unknown(tx, hashes) or garbage_store.leaving_among(tx, hashes):
+                raise Conflict(
+                    "deleted_meanwhile", "Something of it was deleted for good at this moment. Ask again."
+                )
+
+        self._db.write(write)
 
     def resume(self) -> None:
         """Called when this process is the only one of the yard: what another began, it will not end."""

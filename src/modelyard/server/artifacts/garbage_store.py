@@ -119,7 +119,10 @@ def unheld_trees(
     """Trees that nothing refers to, but for snapshots made before that time; and after which to look for more."""
     query = sa.select(trees.c.id).where(
         trees.c.id > after,
-        ~sa.exists().where(snapshots.c.tree_id == trees.c.id, snapshots.c.created_at >= before),
+        ~sa.exists().where(
+            snapshots.c.tree_id == trees.c.id,
+            sa.func.coalesce(snapshots.c.asked_at, snapshots.c.created_at) >= before,
+        ),
         *(~_refers(column, trees.c.id) for column in holders.tree_columns),
     )
     if only is not None:

@@ -53,11 +53,16 @@ def tree(tx: Tx, tree_id: str) -> list[FileEntry] | None:
     return None if row is None else parse_manifest(zlib.decompress(row.manifest))
 
 
-def add_snapshot(tx: Tx, workspace_id: str, tree_id: str, now: float) -> None:
+def add_snapshot(
+    tx: Tx, workspace_id: str, tree_id: str, created_at: float, asked_at: float | None = None
+) -> None:
+    """`asked_at`: now, where that differs from when it was made."""
     tx.execute(
         insert(tx, snapshots)
-        .values(workspace_id=workspace_id, tree_id=tree_id, created_at=now)
-        .on_conflict_do_update(index_elements=["workspace_id", "tree_id"], set_={"created_at": now})
+        .values(workspace_id=workspace_id, tree_id=tree_id, created_at=created_at, asked_at=asked_at)
+        .on_conflict_do_update(
+            index_elements=["workspace_id", "tree_id"], set_={"asked_at": asked_at or created_at}
+        )
     )
 
 

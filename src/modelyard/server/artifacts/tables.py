@@ -59,7 +59,8 @@ snapshots = sa.Table(
     metadata,
     sa.Column("workspace_id", sa.String, primary_key=True),
     sa.Column("tree_id", sa.String, primary_key=True),
-    sa.Column("created_at", sa.Float, nullable=False),  # when it was last asked for
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("asked_at", sa.Float),  # when it was last made once more, or imported
     sa.Index("snapshots_tree", "tree_id"),
 )
 

@@ -55,6 +55,7 @@ class ArtifactTransfer:
         """Trees and blobs have no names, so nothing of them can be in the way of anything."""
         if not target.is_rehearsal:
             self._take_blobs(given, target.workspace_id)
+            self._garbage.reserve(given.blobs.keys())  # what refers to them comes in later
         given.trees.add(_EMPTY_TREE)
         for tree_id, entries in _trees(given):
             given.trees.add(tree_id)
@@ -69,13 +70,15 @@ class ArtifactTransfer:
             return
         for start in range(0, len(rows), _MANY):
             some = rows[start : start + _MANY]
-            self._db.write(lambda tx, some=some: self._add_snapshots(tx, target.workspace_id, some))  # type: ignore[misc]
+            self._db.write(lambda tx, some=some: self._add_snapshots(tx, target, some))  # type: ignore[misc]
 
-    def _add_snapshots(self, tx: Tx, workspace_id: str, rows: list[Mapping[str, object]]) -> None:
+    def _add_snapshots(self, tx: Tx, target: Target, rows: list[Mapping[str, object]]) -> None:
         for row in rows:
             if row["tree_id"] == _EMPTY_TREE:
                 store.add_tree(tx, _EMPTY_TREE, b"", 0, 0)
-            store.add_snapshot(tx, workspace_id, str(row["tree_id"]), float(row["created_at"]))  # type: ignore[arg-type]
+            # Asked for now: an old one that no run refers to yet would be garbage.
+            created_at = float(row["created_at"])  # type: ignore[arg-type]
+            store.add_snapshot(tx, target.workspace_id, str(row["tree_id"]), created_at, target.at)
 
     def _take_blobs(self, given: In, workspace_id: str) -> None:
         """Those that the workspace lacks, group by group; each is durable before a row tells of it."""

@@ -7,7 +7,7 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,7 +63,9 @@ class TransferService:
         self._slices = slices
         self._tables = [table for slice_ in slices for table in slice_.tables]
         self._read_blob = read_blob
-        # Plugged in by the app: the id behind a name or an id in a workspace. They raise NotFound.
+        # Plugged in by the app: keeps blobs from the garbage collection for a while. Raises Conflict for one that is gone.
+        self.reserve: Callable[[Collection[str]], None] = _kept_anyway
+        # Also plugged in: the id behind a name or an id in a workspace. They raise NotFound.
         self.find_experiment: Callable[[str, str], str] = _itself
         self.find_run: Callable[[str, str], str] = _itself
         self._staging = staging
@@ -99,6 +101,7 @@ class TransferService:
         directory = kept.__enter__()
         try:
             tables = self._write_tables(scope, directory)
+            self.reserve(tables.blobs)
             manifest = self._manifest(info, tables, experiments, runs, scope)
         except BaseException as error:
             kept.__exit__(type(error), error, error.__traceback__)
@@ -226,6 +229,10 @@ class TransferService:
         for take_away in self._workspaces.on_delete:
             take_away(tx, workspace_id)
         store.remove(tx, name)
+
+
+def _kept_anyway(_hashes: Collection[str]) -> None:
+    pass
 
 
 def _itself(_workspace_id: str, name: str) -> str:

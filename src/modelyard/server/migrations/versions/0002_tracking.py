@@ -165,6 +165,7 @@ def _garbage() -> None:
     op.create_index("run_files_hash", "run_files", ["hash"])
     op.create_index("datastore_files_hash", "datastore_files", ["hash"])
     op.create_index("models_tree", "models", ["tree_id"])
+    op.add_column("snapshots", sa.Column("asked_at", sa.Float(), nullable=True))
     op.create_index("snapshots_tree", "snapshots", ["tree_id"])
     is_set = sa.text("snapshot_id IS NOT NULL")
     op.create_index("runs_snapshot", "runs", ["snapshot_id"], sqlite_where=is_set, postgresql_where=is_set)
