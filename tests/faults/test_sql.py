@@ -136,3 +136,11 @@ def test_a_yard_that_stops_waits_for_no_query(own_yard: Any) -> None:
     assert not process.is_running()
     thread.join(timeout=60)
     assert answers[0].returncode == 5, answers[0].stderr  # no yard answers
+
+
+def test_a_database_that_does_not_answer_is_no_fault_of_the_query(server: Any) -> None:
+    os.rename(server.home / "yard.db", server.home / "elsewhere.db")
+    status, problem = ask(server, "SELECT count(*) FROM runs")
+    os.rename(server.home / "elsewhere.db", server.home / "yard.db")
+    assert (status, problem["code"]) == (503, "database_unavailable")
+    assert "unable to open database file" in problem["detail"]

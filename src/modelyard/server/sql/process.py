@@ -19,7 +19,7 @@ import duckdb
 from modelyard.server.kernel.queries import Refused
 from modelyard.server.sql import answer, plan
 from modelyard.server.sql.plan import RAW
-from modelyard.server.sql.sources import PostgresReader, SqliteReader, ViewStream
+from modelyard.server.sql.sources import DatabaseProblem, PostgresReader, SqliteReader, ViewStream
 
 _BESIDE_DUCKDB_BYTES = 1536 * 2**20  # address space of Python, its libraries, stacks, and pieces on their way
 _THREADS = 2
@@ -47,6 +47,9 @@ def main() -> int:
             f"The query needs more than {request['memory_bytes'] / 2**20:.0f} MiB of memory. Narrow it with WHERE, select "
             "fewer columns, or aggregate before joining and sorting.",
         )
+        return 1
+    except DatabaseProblem as problem:
+        _tell("database_unavailable", f"The yard's database does not answer the query: {problem}. Try again.")
         return 1
     except duckdb.Error as error:
         _tell("bad_query", plan.without_kind(str(error)))
@@ -80,7 +83,11 @@ def _answer(request: Mapping[str, Any]) -> None:
     for view in views:
         _define(connection, view)
     needs = plan.needs(connection, plan.check(connection, query, params, [v["name"] for v in views]))
-    reader = SqliteReader(request["file"]) if request["file"] else PostgresReader(request["url"])
+    reader = (
+        SqliteReader(request["file"])
+        if request["file"]
+        else PostgresReader(request["url"], request["time_s"])
+    )
     streams = {name: ViewStream(reader, physical(views, name), need) for name, need in needs.items()}
     for name, stream in streams.items():
         _fill(connection, physical(views, name), stream)

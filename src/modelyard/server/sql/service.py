@@ -150,6 +150,7 @@ class SqlService:
             "format": body.format,
             "file": url.removeprefix("sqlite:///") if self._db.is_sqlite else "",
             "url": "" if self._db.is_sqlite else url,
+            "time_s": self._settings.sql_time_s,
             "memory_bytes": self._settings.sql_memory_mib * 2**20,
             "answer_bytes": MAX_ANSWER_BYTES,
             "answer_rows": MAX_ROWS,
@@ -166,6 +167,8 @@ def _problem(told: bytes, code: int) -> ProblemError:
         name, detail = "", ""
     if name in ("query_too_large", "answer_too_large"):
         return TooLarge(name, detail)
+    if name == "database_unavailable":
+        return Unavailable(name, detail)
     if name:
         return Invalid(name, detail)
     why = f"signal {-code}" if code < 0 else f"exit code {code}: {lines[-1][:500] if lines else ''}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -24,23 +25,33 @@ ARROW = {
 }
 
 
+class DatabaseProblem(Exception):
+    """The database does not answer; what it said."""
+
+
 class SqliteReader:
     """One read transaction of its own on the file of a yard that may be writing to it."""
 
     mark = "?"
 
     def __init__(self, file: str) -> None:
-        # DuckDB pulls from threads of its own, one at a time.
-        self._connection = sqlite3.connect(
-            f"file:{quote(file)}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
-        )
-        for statement in ("PRAGMA temp_store = MEMORY", "BEGIN", "SELECT 1 FROM sqlite_master"):
-            self._connection.execute(statement).fetchall()
+        try:
+            # DuckDB pulls from threads of its own, one at a time.
+            self._connection = sqlite3.connect(
+                f"file:{quote(file)}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+            )
+            for statement in ("PRAGMA temp_store = MEMORY", "BEGIN", "SELECT 1 FROM sqlite_master"):
+                self._connection.execute(statement).fetchall()
+        except sqlite3.Error as error:
+            raise DatabaseProblem(str(error)) from error
 
     def fetch(self, statement: str, values: Sequence[Any]) -> Iterator[Rows]:
-        cursor = self._connection.execute(statement, values)
-        while rows := cursor.fetchmany(_ROWS):
-            yield rows
+        try:
+            cursor = self._connection.execute(statement, values)
+            while rows := cursor.fetchmany(_ROWS):
+                yield rows
+        except sqlite3.Error as error:
+            raise DatabaseProblem(str(error)) from error
 
 
 class PostgresReader:
@@ -48,20 +59,30 @@ class PostgresReader:
 
     mark = "%s"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, time_s: float) -> None:
         import psycopg  # only where the yard's database is PostgreSQL
 
-        self._connection = psycopg.connect(url, connect_timeout=10)
+        self._problems = psycopg.Error
+        try:
+            self._connection = psycopg.connect(url, connect_timeout=10, autocommit=True)
+            # A process that was killed must not leave the database at work.
+            self._connection.execute(f"SET statement_timeout = {math.ceil(time_s * 1000)}")
+        except psycopg.Error as error:
+            raise DatabaseProblem(str(error)) from error
+        self._connection.autocommit = False
         self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         self._connection.read_only = True
         self._cursors = 0
 
     def fetch(self, statement: str, values: Sequence[Any]) -> Iterator[Rows]:
         self._cursors += 1
-        with self._connection.cursor(f"rows_{self._cursors}") as cursor:
-            cursor.execute(statement.encode(), values)
-            while rows := cursor.fetchmany(_ROWS):
-                yield rows
+        try:
+            with self._connection.cursor(f"rows_{self._cursors}") as cursor:
+                cursor.execute(statement.encode(), values)
+                while rows := cursor.fetchmany(_ROWS):
+                    yield rows
+        except self._problems as error:
+            raise DatabaseProblem(str(error)) from error
 
 
 Reader = SqliteReader | PostgresReader
