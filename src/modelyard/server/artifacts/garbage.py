@@ -207,7 +207,7 @@ class Garbage:
             after = max(page)
 
     def _not_in_trees(self, suspects: dict[str, int], without: Collection[str]) -> dict[str, int]:
-        left = dict(suspects)
+        left = {hash_.encode("ascii"): size for hash_, size in suspects.items()}
         after = ""
         while left:
             with self._db.read() as tx:
@@ -219,7 +219,7 @@ class Garbage:
             if len(page) < _BATCH:
                 break
             after = page[-1][0]
-        return left
+        return {hash_.decode("ascii"): size for hash_, size in left.items()}
 
     def _condemn(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from modelyard.server.artifacts.tables import blobs, leaving, removals, snapshot
 from modelyard.server.kernel.db import Tx, insert
 
 _MANY = 500
-_HASH_OF_LINE = re.compile(rb"^([0-9a-f]{64}) ", re.MULTILINE)
+_HASH_LENGTH = 64
 
 
 @dataclass(frozen=True)
@@ -138,8 +137,8 @@ def remove_trees(tx: Tx, tree_ids: Collection[str]) -> None:
     tx.execute(sa.delete(trees).where(trees.c.id.in_(tree_ids)))
 
 
-def hashes_in_trees(tx: Tx, after: str, limit: int) -> list[tuple[str, set[str]]]:
-    """The next trees by id, each with the hashes of its files."""
+def hashes_in_trees(tx: Tx, after: str, limit: int) -> list[tuple[str, set[bytes]]]:
+    """The next trees by id, each with the hashes of its files, as ASCII."""
     query = sa.select(trees.c.id, trees.c.manifest).where(trees.c.id > after).order_by(trees.c.id)
     return [(row.id, _hashes(row.manifest)) for row in tx.execute(query.limit(limit))]
 
@@ -148,7 +147,7 @@ def files_of_trees(tx: Tx, tree_ids: Iterable[str]) -> set[str]:
     found: set[str] = set()
     for some in _portions(tree_ids):
         for row in tx.execute(sa.select(trees.c.manifest).where(trees.c.id.in_(some))):
-            found |= _hashes(row.manifest)
+            found.update(hash_.decode("ascii") for hash_ in _hashes(row.manifest) if hash_)
     return found
 
 
@@ -183,8 +182,9 @@ def _refers(column: sa.Column[Any], to: sa.Column[Any]) -> sa.Exists:
     return sa.exists().where(column == to)
 
 
-def _hashes(manifest: bytes) -> set[str]:
-    return {h.decode("ascii") for h in _HASH_OF_LINE.findall(zlib.decompress(manifest))}
+def _hashes(manifest: bytes) -> set[bytes]:
+    """Of the lines of a tree's text (wire/trees.py), which begin with them; a microsecond each."""
+    return {line[:_HASH_LENGTH] for line in zlib.decompress(manifest).split(b"\n")}
 
 
 def _portions(hashes: Iterable[str]) -> Iterator[list[str]]:
