@@ -1,7 +1,7 @@
 """`search_runs` sorted by a metric, 10,000 runs, the top 100: MLflow's own server beside the yard, over HTTP, the same request.
 
-Both have the same runs (5 metrics, 5 parameters, 3 tags each) in one experiment, put in by bulk. MLflow's database is analysed: without
-that this request takes it a hundred times as long. Each server has its connection kept alive; requests go to them in turns.
+Both have the same runs (5 metrics, 5 parameters, 3 tags each) in one experiment, put in by bulk. MLflow's database is
+analysed: without that this request takes it a hundred times as long. Connections are kept alive; requests go in turns.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A page of search with filter and sort at a million runs, the first and the thousandth, and what it costs beside 10,000 runs.
 
-On SQLite, and on PostgreSQL where it is installed. Over HTTP, one connection, pages of 100, warm; what the first search after a start
-costs is told beside it. Making the yards takes most of the time; `--home DIR` keeps and reuses that of SQLite.
+On SQLite, and on PostgreSQL where it is installed. Over HTTP, one connection, pages of 100, warm; what the first search
+after a start costs is told beside it. Making the yards takes most of the time; `--home DIR` keeps and reuses that of SQLite.
 """
 
 from __future__ import annotations
