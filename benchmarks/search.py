@@ -60,7 +60,7 @@ db.commit()
 class Server:
     def __init__(self, url: str, prefix: str, token: str = "") -> None:
         address = urlsplit(url)
-        self._connection = http.client.HTTPConnection(address.hostname or "", address.port or 0, timeout=120)
+        self._connection = http.client.HTTPConnection(address.hostname or "", address.port or 0, timeout=600)
         self._prefix = prefix
         self._headers = {"content-type": "application/json"}
         if token:

@@ -120,7 +120,7 @@ class Texts:
     def __init__(self) -> None:
         self._codes: npt.NDArray[np.int32] = np.zeros(0, dtype=np.int32)
         self._words: list[str] = []
-        self._code_of: dict[str, int] = {}
+        self._code_of: dict[str | None, int] = {None: -1}
         self._tables: OrderedDict[Test, Mask] = OrderedDict()
         self._ranks: dict[bool, _Ranks] = {}
         self._numbers: Numbers64 = np.zeros(0)
@@ -133,17 +133,11 @@ class Texts:
         self._codes = grown(self._codes, size, -1)
 
     def fill(self, rows: Sequence[int] | Rows, values: Sequence[str | None]) -> None:
-        codes, words, code_of = [], self._words, self._code_of
-        for value in values:
-            if value is None:
-                codes.append(-1)
-                continue
-            code = code_of.get(value)
-            if code is None:
-                code = code_of[value] = len(words)
-                words.append(value)
-            codes.append(code)
-        self._codes[rows] = codes
+        for word in set(values).difference(self._code_of):
+            assert word is not None  # it has its code from the beginning
+            self._code_of[word] = len(self._words)
+            self._words.append(word)
+        self._codes[rows] = list(map(self._code_of.__getitem__, values))
 
     def codes(self, words: Sequence[str]) -> npt.NDArray[np.int32]:
         """The codes of those words that there are."""
