@@ -132,6 +132,7 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
     supervisor.add("lost-runs", Round(db, clock, LostRuns(runs)), every_s=min(5.0, settings.lease_s / 3))
     fold = Round(db, clock, FoldMetrics(db))
     supervisor.add("fold-metrics", fold, every_s=30.0, wake=hub.subscribe(folding_store.TOPIC))
+    supervisor.add("forget-append-keys", runs.appender.forget_keys, every_s=3600.0)
     supervisor.add("shrink-database", db.shrink, every_s=60.0)
     supervisor.add("lost-services", Round(db, clock, LostServices()), every_s=5.0)
     if db.is_sqlite:

@@ -23,6 +23,7 @@ Sample = tuple[str, float, int, int | None]  # name, value, Unix milliseconds, s
 _MOST = 2**63
 _EXACT = 2**53  # beyond it a float no longer holds every whole number
 _LONGEST_KEY = 255
+_KEYS_KEPT_S = 86_400.0
 
 
 def topic(run_id: str) -> str:
@@ -97,6 +98,11 @@ class Appender:
         if is_first:
             self._ask(answer.get_loop())
         await answer
+
+    def forget_keys(self) -> None:
+        """Take away the keys that are older than a day."""
+        before = self._clock.now() - _KEYS_KEPT_S
+        self._db.write(lambda tx: append_store.forget_keys(tx, before))
 
     def _ask(self, loop: asyncio.AbstractEventLoop) -> None:
         taken: list[_Call] = []  # once, though the write may be run again

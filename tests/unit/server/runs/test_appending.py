@@ -96,6 +96,17 @@ def test_the_same_key_with_the_same_body_counts_once(yard: RunYard) -> None:
     assert info(yard)["count"] == 2
 
 
+def test_a_key_is_forgotten_after_a_day(yard: RunYard) -> None:
+    yard.start("r")
+    body = {"points": [{"name": "x", "value": 1.0}]}
+    append(yard, body, key="k")
+    for hours, count in ((23, 1), (2, 2)):
+        yard.clock.advance(hours * 3600)
+        yard.runs.appender.forget_keys()
+        append(yard, body, key="k")
+        assert info(yard)["count"] == count
+
+
 def test_another_body_under_the_same_key_is_refused(yard: RunYard) -> None:
     yard.start("r")
     append(yard, {"points": [{"name": "x", "value": 1.0}]}, key="k")
