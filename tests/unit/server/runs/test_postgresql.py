@@ -45,3 +45,21 @@ def test_a_lost_run_ends_on_postgresql(tmp_path: Path, service: Callable[[str], 
             yard.clock.advance(700)
             yard.lost_runs()
             assert yard.run("r1")["status"] == status
+
+
+def test_a_run_that_was_kept_offline_is_told_on_postgresql(
+    tmp_path: Path, service: Callable[[str], str]
+) -> None:
+    story = (
+        b'{"at":1.5e9,"run_id":"r","create":{"run_id":"r","experiment":"e","started":true}}\n'
+        b'{"at":1.5e9,"run_id":"c","create":{"run_id":"c","experiment":"e","started":true,"parent_id":"r"}}\n'
+        b'{"at":1500000001.0,"run_id":"r","update":{"add_properties":{"a":"1"}}}\n'
+        b'{"at":1500000002.0,"run_id":"r","update":{"add_properties":{"a":"2"}}}\n'
+        b'{"at":1500000003.0,"run_id":"r","status":{"status":"Completed"}}\n'
+    )
+    with run_yard(tmp_path, database=service("postgresql")) as yard:
+        for _ in range(2):
+            taken = yard.call("POST", f"{W}/runs/r/told?source=s&offset=0", content=story)
+            assert taken["offset"] == len(story)
+        assert (yard.run("r")["properties"], len(yard.run("r")["warnings"])) == ({"a": "1"}, 1)
+        assert (yard.run("c")["status"], yard.run("c")["ended_at"]) == ("Completed", 1500000003.0)
