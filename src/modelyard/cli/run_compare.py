@@ -39,6 +39,8 @@ def compare(run_ids: tuple[str, ...], everything: bool, diff: str | None, worksp
     if diff is not None:
         _print_code(found, labels)
         return
+    if not any(getattr(found, name) for name, _ in _SECTIONS) and not found.code and not _differing(found):
+        click.echo("Nothing differs.", err=True)
     for name, title in _SECTIONS:
         _print_section(title, labels, getattr(found, name), found.left_out.get(name, 0))
         if name == "tags":
@@ -79,7 +81,7 @@ def _print_section(title: str, labels: Sequence[str], compared: Sequence[Any], l
 
 
 def _print_metrics(found: Any, labels: Sequence[str], everything: bool) -> None:
-    shown = [m for m in found.metrics if everything or any(v != m.last[0] for v in m.last)]
+    shown = found.metrics if everything else _differing(found)
     if not shown:
         return
     _title("Metrics", found.left_out.get("metrics", 0))
@@ -91,6 +93,10 @@ def _print_metrics(found: Any, labels: Sequence[str], everything: bool) -> None:
             spans = zip(metric.min, metric.max, strict=True)
             rows.append(["  min … max", *("" if a is None else f"{_cell(a)} … {_cell(b)}" for a, b in spans)])
     print_table(["", *labels], rows)
+
+
+def _differing(found: Any) -> list[Any]:
+    return [m for m in found.metrics if any(value != m.last[0] for value in m.last)]
 
 
 def _print_code(found: Any, labels: Sequence[str]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -23,7 +25,7 @@ MAX_ROWS = 1_000_000
 MAX_ANSWER_BYTES = 256 * 2**20
 _MAX_QUERY = 100_000  # characters
 _AT_ONCE = 4
-_PATIENCE_S = 10.0  # for one of those to end
+_WAITING = 8  # more would take the threads that other requests are answered by
 # What Python and the driver of PostgreSQL need; a query's process gets nothing else of the yard's environment.
 _VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "TMPDIR", "TZ")
 
@@ -63,9 +65,12 @@ class Running:
 
 
 class SqlService:
-    def __init__(self, db: Database, settings: Settings) -> None:
+    def __init__(self, db: Database, settings: Settings, patience_s: float = 10.0) -> None:
+        """`patience_s`: how long a query waits for one of those that run to end."""
         self._db = db
         self._settings = settings
+        self._patience_s = patience_s
+        self._places = threading.BoundedSemaphore(_AT_ONCE + _WAITING)
         self._seats = threading.BoundedSemaphore(_AT_ONCE)
 
     def schema(self) -> SqlSchema:
@@ -84,15 +89,8 @@ class SqlService:
             raise Invalid("bad_format", f"format is {body.format[:40]!r}; it is one of {', '.join(FORMATS)}.")
         if len(body.query) > _MAX_QUERY:
             raise TooLarge("query_too_large", f"The query has more than {_MAX_QUERY:,} characters.")
-        if not self._seats.acquire(timeout=_PATIENCE_S):
-            raise Unavailable(
-                "too_many_queries",
-                f"{_AT_ONCE} queries are running already. Try again when one of them has ended.",
-            )
-        try:
+        with _taken(self._places, 0), _taken(self._seats, self._patience_s):
             return self._answer(self._request(workspace_id, body), running)
-        finally:
-            self._seats.release()
 
     def _answer(self, request: dict[str, Any], running: Running) -> Answer:
         # A file without a name, so nothing is left of it whatever happens.
@@ -155,6 +153,19 @@ class SqlService:
             "answer_bytes": MAX_ANSWER_BYTES,
             "answer_rows": MAX_ROWS,
         }
+
+
+@contextlib.contextmanager
+def _taken(seats: threading.BoundedSemaphore, patience_s: float) -> Iterator[None]:
+    if not seats.acquire(timeout=patience_s):
+        raise Unavailable(
+            "too_many_queries",
+            f"{_AT_ONCE} queries are running already. Try again when one of them has ended.",
+        )
+    try:
+        yield
+    finally:
+        seats.release()
 
 
 def _problem(told: bytes, code: int) -> ProblemError:
