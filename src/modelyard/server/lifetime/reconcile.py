@@ -115,7 +115,7 @@ def _remove_some(tx: Tx, workspace_id: str, receipt: str) -> bool:
     items = [
         {
             "kind": "run", "id": run.id, "experiment": run.experiment, "snapshot": run.snapshot_id,
-            "files": [{"path": path, "hash": hash_, "size": size} for path, hash_, size in run.files],
+            "files": run_purge.listed(run.files),
         }
         for run in runs
     ]  # fmt: skip

@@ -93,23 +93,28 @@ class LifetimeService:
     ) -> Receipt | None:
         """Begin to delete things of the trash for good: those named, or all (that were deleted before `before`).
 
-        None when there is nothing of that kind. Raises NotFound, and Conflict for what is not in the trash.
+        With all of it go logged models that MLflow's clients have deleted. None when there is nothing of that kind. Raises
+        NotFound, and Conflict for what is not in the trash.
         """
         wanted = list(ids)
-        if not wanted:
-            wanted = [i.id for i in self.trash(workspace_id) if before is None or i.deleted_at < before]
-            if not wanted:
-                return None
         receipt = new_id()
         now = self._clock.now()
+        before = now + 1.0 if before is None else before
+        if not ids:
+            wanted = [i.id for i in self.trash(workspace_id) if i.deleted_at < before]
+            with self._db.read() as tx:
+                if not wanted and not run_purge.has_logged_models(tx, workspace_id, before):
+                    return None
 
         def write(tx: Tx) -> Receipt:
             for id_ in wanted:
                 _condemn(tx, targets.find(tx, workspace_id, id_), receipt)
             store.add(
                 tx, id=receipt, workspace_id=workspace_id, kind=DELETION, actor=actor, requested_at=now, grace_s=0.0,
-                reason=reason or f"Emptied from the trash: {_named(wanted)}.",
+                reason=reason or f"Emptied from the trash: {_named(wanted) or 'logged models'}.",
             )  # fmt: skip
+            if not ids:
+                _remove_logged_models(tx, workspace_id, receipt, before)
             self._publish(tx, workspace_id, "receipt.requested", receipt, actor)
             return store.info(store.anywhere(tx, receipt))
 
@@ -187,6 +192,15 @@ def _condemn(tx: Tx, target: Target, receipt: str) -> None:
         "model": model_purge.condemn,
     }
     condemn[target.kind](tx, target.row, receipt)
+
+
+def _remove_logged_models(tx: Tx, workspace_id: str, receipt: str, before: float) -> None:
+    gone = run_purge.remove_logged_models(tx, workspace_id, before)
+    items = [
+        {"kind": "logged model", "id": m.id, "name": m.name, "files": run_purge.listed(m.files)} for m in gone
+    ]
+    sizes = [size for m in gone for _, _, size in m.files]
+    store.note(tx, receipt, items, files=len(sizes), size_bytes=sum(sizes))
 
 
 def _receipt(tx: Tx, workspace_id: str, receipt_id: str) -> store.Row:

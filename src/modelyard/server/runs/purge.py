@@ -45,6 +45,15 @@ class Going:
     files: list[tuple[str, str, int]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class GoingModel:
+    """A logged model that goes, with its files."""
+
+    id: str
+    name: str
+    files: list[tuple[str, str, int]] = field(default_factory=list)
+
+
 def trashed_runs(tx: Tx, workspace_id: str) -> list[Trashed]:
     together = runs.alias()
     count = (
@@ -111,6 +120,11 @@ def contents(tx: Tx, run_ids: Sequence[str]) -> list[Going]:
     return list(found.values())
 
 
+def listed(files: Iterable[tuple[str, str, int]]) -> list[dict[str, Any]]:
+    """As a receipt has them."""
+    return [{"path": path, "hash": hash_, "size": size} for path, hash_, size in files]
+
+
 def remove_some(tx: Tx, receipt: str, limit: int) -> list[Going]:
     """Remove up to `limit` of the runs that go under this receipt; none: there are no more."""
     query = sa.select(runs.c.id).where(runs.c.deleted_with == receipt).limit(limit)
@@ -120,6 +134,26 @@ def remove_some(tx: Tx, receipt: str, limit: int) -> list[Going]:
     metrics_store.forget_runs(tx, ids)
     store.remove(tx, ids)
     return gone
+
+
+def remove_logged_models(tx: Tx, workspace_id: str, before: float) -> list[GoingModel]:
+    """Remove logged models that were deleted before that time, some hundreds at a time."""
+    gone = sa.select(logged_models.c.id, logged_models.c.name).where(
+        logged_models.c.workspace_id == workspace_id, logged_models.c.deleted_at < before
+    )
+    found = {row.id: GoingModel(row.id, row.name) for row in tx.execute(gone.limit(_MANY))}
+    ids = list(found)
+    query = sa.select(logged_model_files.c.model_id, *_FILE).where(logged_model_files.c.model_id.in_(ids))
+    for model_id, *file in tx.execute(query):
+        found[model_id].files.append(tuple(file))
+    tx.execute(sa.delete(logged_models).where(logged_models.c.id.in_(ids)))
+    return list(found.values())
+
+
+def has_logged_models(tx: Tx, workspace_id: str, before: float) -> bool:
+    """Whether some were deleted before that time."""
+    gone = (logged_models.c.workspace_id == workspace_id, logged_models.c.deleted_at < before)
+    return tx.execute(sa.select(logged_models.c.id).where(*gone).limit(1)).first() is not None
 
 
 def remove_experiments(tx: Tx, receipt: str) -> list[Any]:

@@ -11,6 +11,7 @@ from whole_yard import W, WholeYard, emptied, open_yard
 from modelyard.server.kernel.reconcile import Round
 from modelyard.server.lifetime import reconcile
 from modelyard.server.lifetime.reconcile import Upkeep
+from modelyard.wire.artifacts import FileEntry, FilesAdd
 
 LARGE = b"x" * 1_500_000
 
@@ -179,3 +180,22 @@ def test_it_is_the_same_on_postgresql(tmp_path: Path, service: Callable[[str], s
     assert not yard.holds(file)
     assert yard.ids() == {"c1"}
     yard.yard.close()
+
+
+def test_models_that_a_run_logged_go_with_it_and_deleted_ones_with_the_trash(yard: WholeYard) -> None:
+    files = [yard.keep(LARGE + bytes([n]), "model.pkl") for n in range(2)]
+    workspace_id = yard.yard.workspaces.id_of("default")
+    yard.run("r1")
+    experiment = yard.call("GET", f"{W}/experiments/e")["id"]
+    logged = yard.yard.runs.logged_models
+    models = [logged.create(workspace_id, experiment, "m", "", run, {}, {}, "owner").id for run in ("r1", "")]
+    for model_id, file in zip(models, files, strict=True):
+        logged.add_files(workspace_id, model_id, FilesAdd([FileEntry(**file)], overwrite=True))
+    yard.call("DELETE", f"{W}/runs/r1")
+    receipt = yard.purge("r1")
+    assert (receipt["files"], receipt["freed_blobs"]) == (1, 1)
+    assert yard.call("POST", f"{W}/trash/empty", {})["code"] == "trash_is_empty"
+    logged.delete(workspace_id, models[1], "owner")
+    receipt = yard.purge()
+    assert (receipt["files"], receipt["freed_blobs"]) == (1, 1)
+    assert not any(yard.holds(file) for file in files)
