@@ -84,13 +84,17 @@ class WorkspaceFileMade:
             }  # fmt: skip
             self._tables.rows(MODELS, [MODELS.row({**version, **figures})])
 
-    def send(self, client: Client, workspace: str, merge: str, origin: str) -> ImportReport:
-        """Bring it all into the workspace, which is there."""
+    def write(self, target: Path, origin: str) -> None:
+        """Everything that was added, as one file. Nothing can be added after that."""
         self._tables.rows(BLOBS, sorted(self._tables.blobs.items()))
         self._tables.finish(_TABLES)
+        with open(target, "wb") as file:
+            file.writelines(zip_pieces(self._manifest(origin), self._tables, _not_ours))
+
+    def send(self, client: Client, workspace: str, merge: str, origin: str) -> ImportReport:
+        """Bring it all into the workspace, which is there."""
         file = self._directory / "import.zip"
-        with open(file, "wb") as target:
-            target.writelines(zip_pieces(self._manifest(origin), self._tables, _not_ours))
+        self.write(file, origin)
         return send(client, str(file), workspace, True, merge, False)
 
     def close(self) -> None:

@@ -145,7 +145,7 @@ class MlflowImport:
             self._send()
 
     def _record(self, run: Run, experiment: Experiment, experiment_id: str, number: int) -> RunRecord:
-        series = [_series(history) for history in self._source.metrics(run)]
+        series = [series_of(history) for history in self._source.metrics(run)]
         files: list[tuple[FileEntry, float]] = []
         try:
             for entry in self._kept(run.id, self._source.artifacts(run)):
@@ -277,7 +277,7 @@ class MlflowImport:
         self._outcome.broken.append((name, why))
 
 
-def _series(history: History) -> SeriesRecord:
+def series_of(history: History) -> SeriesRecord:
     import numpy  # heavy, and only here
 
     from modelyard.server.runs.arrays import Arrays, numbered
