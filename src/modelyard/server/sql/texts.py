@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from modelyard.server.kernel.sql_views import WORKSPACE_ID
 from modelyard.server.sql.catalog import VIEWS
@@ -17,7 +17,10 @@ def of_workspace(workspace_id: str, is_sqlite: bool) -> list[dict[str, Any]]:
     """All views, of this workspace's rows."""
 
     def text(select: sa.Select[Any]) -> dict[str, Any]:
-        dialect: Any = (sqlite if is_sqlite else postgresql).dialect
+        # Only the one in use: the other costs time at start.
+        dialect: Any = importlib.import_module(
+            f"sqlalchemy.dialects.{'sqlite' if is_sqlite else 'postgresql'}"
+        ).dialect
         bound = select.params({WORKSPACE_ID.key: workspace_id})
         compiled = bound.compile(dialect=dialect(), compile_kwargs={"literal_binds": True})
         return {"text": str(compiled), "columns": [column.name for column in select.selected_columns]}
