@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -118,9 +119,26 @@ def indexed(value: str) -> str:
 
 def change(tx: Tx, row: Row, **given: Any) -> None:
     """Change what people look at but the status; wakes those who wait for the run."""
-    tx.execute(sa.update(runs).where(runs.c.id == row.id).values(**given, version=runs.c.version + 1))
+    tx.execute(_changing(tuple(given)), _changed(row, given))
     changes.mark(tx, [row.id])
     events.touch(tx, row.id)
+
+
+@functools.cache
+def _changing(columns: tuple[str, ...]) -> sa.Update:
+    """Of one run; built once for each set of columns. With the status among them, as long as it is the one that was seen."""
+    statement = sa.update(runs).where(runs.c.id == sa.bindparam("of_run"))
+    if "status" in columns:
+        statement = statement.where(runs.c.status == sa.bindparam("status_seen"))
+    new: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in columns}
+    return statement.values(**new, version=runs.c.version + 1)
+
+
+def _changed(row: Row, given: Mapping[str, Any]) -> dict[str, Any]:
+    new: dict[str, Any] = {f"new_{name}": value for name, value in given.items()}
+    if "status" in given:
+        new["status_seen"] = row.status
+    return {**new, "of_run": row.id}
 
 
 def renew(tx: Tx, run_ids: Sequence[str], until: float) -> None:
@@ -154,11 +172,8 @@ def move(
     elif reopening:
         given = {**given, "ended_at": None, "lease_expires_at": None}
     given["responding_as"] = row.status if then is RunStatus.NOT_RESPONDING else None
-    done = tx.execute(
-        sa.update(runs)
-        .where(runs.c.id == row.id, runs.c.status == row.status)
-        .values(status=then.value, status_reason=reason, version=runs.c.version + 1, **given)
-    )
+    given = {**given, "status": then.value, "status_reason": reason}
+    done = tx.execute(_changing(tuple(given)), _changed(row, given))
     if done.rowcount != 1:
         raise Conflict("run_changed", f"Run {row.id!r} was changed by somebody else just now. Try again.")
     changes.mark(tx, [row.id])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from whole_yard import emptied
 
 from modelyard.server.mlflow.experiments import DEFAULT_ID
 
@@ -14,7 +15,7 @@ from modelyard.server.mlflow.experiments import DEFAULT_ID
 def test_everything_of_a_run_is_kept_and_found(
     start_server: Callable[..., Any], service: Callable[[str], str], face_of: Callable[[str], Any]
 ) -> None:
-    face = face_of(start_server(database=service("postgresql")).url)
+    face = face_of(start_server(database=emptied(service("postgresql"))).url)
     made = face.ok("POST", "runs/create", {"experiment_id": DEFAULT_ID, "run_name": "first"})["run"]["info"]
     run = {"run_id": made["run_id"]}
     metrics = [
