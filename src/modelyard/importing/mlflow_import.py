@@ -23,7 +23,9 @@ from modelyard.importing.mlflow_records import (
     SourceError,
     Version,
 )
+from modelyard.server.kernel.errors import ProblemError
 from modelyard.server.models.transfer import MODELS, NAMES
+from modelyard.server.runs import rules
 from modelyard.server.runs.loading import RunRecord, SeriesRecord, summarised
 from modelyard.server.runs.tracking import TYPE
 from modelyard.server.runs.transfer import EXPERIMENTS
@@ -170,17 +172,7 @@ class MlflowImport:
         parent = self._parents.get(run.id, "")
         if parent:
             tags.pop(_PARENT, None)
-        for text in (
-            run.name,
-            run.user,
-            description,
-            *tags,
-            *tags.values(),
-            *run.params,
-            *run.params.values(),
-        ):
-            if "\0" in text:
-                raise Broken(f"a text of it holds a NUL character: {text[:80]!r}")
+        _check(run, description, tags)
         end, reason = run.end_ms, ""
         if run.status in ("RUNNING", "SCHEDULED"):
             reason = f"It was {run.status} in MLflow when it was imported."
@@ -275,6 +267,18 @@ class MlflowImport:
 
     def _broken(self, name: str, why: str) -> None:
         self._outcome.broken.append((name, why))
+
+
+def _check(run: Run, description: str, tags: dict[str, str]) -> None:
+    """Raises Broken for a run that the yard would refuse, and with it all that is sent beside it."""
+    try:
+        rules.check_run_id(run.id)
+        for what, labels in (("tag", tags), ("parameter", run.params)):
+            rules.check_labels(what, labels, rules.MAX_PROPERTY_VALUE)
+        for what, text in (("name", run.name), ("user", run.user), ("description", description)):
+            rules.check_text(f"The {what}", text, rules.MAX_PROPERTY_VALUE)
+    except ProblemError as error:
+        raise Broken(error.detail) from error
 
 
 def series_of(history: History) -> SeriesRecord:

@@ -23,7 +23,7 @@ class EventTransfer:
     def leave(self, tx: Tx, scope: Scope, out: Out) -> None:
         """All of it, or what happened to the runs that leave."""
         query = sa.select(events).where(events.c.workspace_id == scope.workspace_id).order_by(events.c.id)
-        for row in tx.execute(query):
+        for row in tx.execute(query, execution_options={"yield_per": _MANY}):
             if scope.is_whole or row.subject in out.run_ids:
                 out.rows(EVENTS, [EVENTS.row(row._mapping)])
 
