@@ -42,7 +42,6 @@ from modelyard.server.kernel.settings import Settings
 from modelyard.server.kernel.supervisor import Supervisor
 from modelyard.server.kernel.transfer import Transfer
 from modelyard.server.lifetime import api as lifetime_api
-from modelyard.server.lifetime.reconcile import LEASE_S as RECEIPTS_LEASE_S
 from modelyard.server.lifetime.reconcile import Receipts, Upkeep
 from modelyard.server.lifetime.retention import Retention
 from modelyard.server.lifetime.service import LifetimeService
@@ -138,8 +137,9 @@ def build(settings: Settings, owner_token: str, node_token: str, clock: Clock | 
     if db.is_sqlite:
         forget_leases(db)
         artifacts.garbage.resume()
-    receipts = Round(db, clock, Receipts(db, artifacts.garbage), lease_s=RECEIPTS_LEASE_S)
+    receipts = Round(db, clock, Receipts(db, artifacts.garbage))
     supervisor.add("receipts", receipts, every_s=30.0, wake=hub.subscribe("receipt"))
+    supervisor.add("leaving-blobs", artifacts.garbage.remove_left_behind, every_s=60.0)
     upkeep = Upkeep(clock, lifetime, retention, settings.trash_days, workspaces.ids)
     supervisor.add("upkeep", Round(db, clock, upkeep), every_s=60.0)
 

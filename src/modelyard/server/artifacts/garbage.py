@@ -7,7 +7,7 @@ Safe against uploads and against being killed anywhere:
   looked into before; a new tree that comes meanwhile has its blobs touched (`check_held`), which keeps them.
 - Bytes are removed after that commit, while the blob is `leaving`. An upload that has put its bytes is noted only when
   none of them is leaving and nothing was removed since it began; else it looks whether its bytes are still there.
-- What was condemned by a process that died is removed by the next sweep.
+- What was condemned by a process that died is removed a while later, by whichever process looks first.
 """
 
 from __future__ import annotations
@@ -91,6 +91,16 @@ class Garbage:
         """Called when this process is the only one of the yard: what another began, it will not end."""
         self._db.write(garbage_store.abandon)
 
+    def remove_left_behind(self) -> None:
+        """End removals that were broken off; done every minute or so."""
+        before = self._clock.now() - _TAKEOVER_S
+        while True:
+            with self._db.read() as tx:
+                some = garbage_store.left_behind(tx, before, _BATCH)
+            if not some:
+                return
+            self._remove(some)
+
     def sweep(
         self,
         sweep: str,
@@ -107,7 +117,6 @@ class Garbage:
         began = self._clock.now()
         self._db.write(partial(garbage_store.begin_sweep, sweep=sweep, now=began))
         before = began - grace_s
-        self._remove_left_behind(began - _TAKEOVER_S)
         trees, files = self._sweep_trees(before, None if only is None else only_trees)
         count = size = 0
         for some in self._unheld(before, None if only is None else {*only, *files}, frozenset()):
@@ -256,14 +265,6 @@ class Garbage:
         garbage_store.condemn(tx, still, sweep, self._clock.now())
         removed(tx, list(still.items()))
         return still
-
-    def _remove_left_behind(self, before: float) -> None:
-        while True:
-            with self._db.read() as tx:
-                some = garbage_store.left_behind(tx, before, _BATCH)
-            if not some:
-                return
-            self._remove(some)
 
     def _remove(self, hashes: Collection[str]) -> None:
         if hashes:

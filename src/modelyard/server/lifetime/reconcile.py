@@ -19,14 +19,16 @@ from modelyard.server.lifetime.service import GARBAGE, THE_YARD, LifetimeService
 from modelyard.server.models import purge as model_purge
 from modelyard.server.runs import purge as run_purge
 
-LEASE_S = 600.0
 _PORTION = 100  # runs removed in one transaction, which others wait for
 _DAY_S = 86_400.0
 _REST_S = 600.0  # a yard that has just started has other things to do
 
 
 class Receipts:
-    """A reconciler: everything that a receipt lists is removed, and the receipt finished."""
+    """A reconciler: everything that a receipt lists is removed, and the receipt finished.
+
+    That may outlast the lease; another process that then does the same beside it does no harm, as every step is guarded.
+    """
 
     name = "receipts"
 
