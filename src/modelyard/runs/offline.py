@@ -170,6 +170,11 @@ class _OfflineRun:
             self._tags.pop(key, None)
         return self.get_tags()
 
+    def compare(self, *others: Any, all: bool = False, diff: Optional[str] = None) -> Any:
+        raise errors.UserErrorException(
+            "A script started by hand is kept nowhere, so it can't be compared. Submit it, or keep it with start_logging."
+        )
+
     def get_tags(self) -> Dict[str, Optional[str]]:
         return dict(self._tags)
 
