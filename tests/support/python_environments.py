@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 TOOLS = Path(os.environ.get("MODELYARD_TEST_TOOLS", Path.home() / ".cache" / "modelyard-test-tools"))
 
@@ -16,7 +17,37 @@ TOOLS = Path(os.environ.get("MODELYARD_TEST_TOOLS", Path.home() / ".cache" / "mo
 MLFLOW = ("mlflow==3.17.2", "uvloop", "httptools")
 # As it was in 2022, with what it needs from that time.
 MLFLOW_1 = ("mlflow==1.30.1", "setuptools<66", "numpy<1.24", "pandas<2", "scikit-learn<1.2")
+# What autologging is tried with, beside torch.
+AUTOLOGGING = (
+    "mlflow==3.17.2",
+    "scikit-learn==1.9.1",
+    "xgboost==3.2.0",
+    "lightgbm==4.7.0",
+    "lightning==2.6.6",
+)
 TENSORBOARD = ("tensorboard==2.21.0", "setuptools<81")  # it imports pkg_resources
+
+
+class Wheel(NamedTuple):
+    """A requirement, and the directory in which what fulfils it lies."""
+
+    requirement: str
+    directory: str
+
+
+def cpu_torch(python: str = "3.11") -> Wheel | None:
+    """torch without CUDA, which package indexes have for few systems: from a directory of PIP_FIND_LINKS."""
+    tag = "cp" + python.replace(".", "")
+    for directory in os.environ.get("PIP_FIND_LINKS", "").split():
+        for file in sorted(Path(directory).glob(f"torch-*+cpu-{tag}-*.whl"), reverse=True):
+            return Wheel(f"torch=={file.name.split('-')[1]}", directory)
+    return None
+
+
+def interpreter(version: str) -> str:
+    """A Python of pyenv's of this version, by path, for uv looks past them; else the version, which uv may bring."""
+    found = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
+    return str(found[-1]) if found else version
 
 
 def environment(*packages: str, python: str = "3.11", options: tuple[str, ...] = ()) -> Path:

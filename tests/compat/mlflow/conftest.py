@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import subprocess
 import tempfile
 import threading
@@ -66,3 +68,18 @@ def yard_server() -> Iterator[tuple[str, str]]:
         server.should_exit = True
         thread.join(timeout=20)
         yard.close()
+
+
+@pytest.fixture
+def new_workspace(yard_server: tuple[str, str]) -> tuple[str, str]:
+    """The URL of a workspace that nobody has used, and the owner's token."""
+    url, token = yard_server
+    base = url.partition("/mlflow/")[0]
+    name = f"w{secrets.token_hex(4)}"
+    request = urllib.request.Request(
+        f"{base}/api/v1/workspaces",
+        data=json.dumps({"name": name}).encode(),
+        headers={"authorization": f"Bearer {token}", "content-type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30):
+        return f"{base}/mlflow/{name}", token

@@ -337,6 +337,127 @@ TRACES = [
     post("/traces/delete-traces", {"experiment_id": "{exp}", "max_timestamp_millis": 1895545689678, "max_traces": 10}),
 ]  # fmt: skip
 
+_FILES = "/api/2.0/mlflow-artifacts/artifacts"
+_ROOT = "{exp}/{run}/artifacts"
+
+ARTIFACTS = [
+    Call("PUT", f"{_FILES}/{_ROOT}/d/a.json", {"k": 1}),
+    Call("PUT", f"{_FILES}/{_ROOT}/b%20c.json", [1]),
+    Call("PUT", f"{_FILES}/{_ROOT}/d/sub/x.json", [1, 2]),
+    Call("GET", f"{_FILES}?path={_ROOT}"),
+    Call("GET", f"{_FILES}?path={_ROOT}/d"),
+    Call("GET", f"{_FILES}?path={_ROOT}/none"),
+    Call("GET", f"{_FILES}/{_ROOT}/d/a.json"),
+    Call("GET", f"{_FILES}/{_ROOT}/none", words=False),
+    get("/artifacts/list?run_id={run}"),
+    get("/artifacts/list?run_id={run}&path=d"),
+    get("/artifacts/list?run_uuid={run}&path=d/sub"),
+    get("/artifacts/list?run_id={run}&path=../d", words=False),
+    get("/artifacts/list?run_id={run}&path=%252e%252e%252fd", words=False),
+    get("/artifacts/list?run_id=none"),
+    get("/artifacts/list"),
+    Call("GET", "/get-artifact?run_id={run}&path=d/a.json"),
+    Call("GET", "/get-artifact?run_id={run}&path=none", words=False),
+    Call("GET", "/get-artifact?run_id={run}&path=../../x", words=False),
+    Call("GET", f"{_FILES}/{_ROOT}/%2e%2e/%2e%2e/x", words=False),
+    Call("PUT", f"{_FILES}/{_ROOT}/..%2fx", [1], words=False),
+    Call("DELETE", f"{_FILES}/{_ROOT}/%252e%252e/x", words=False),
+    Call("GET", f"{_FILES}?path=../..", words=False),
+    Call("GET", f"/api/2.0/mlflow-artifacts/presigned/{_ROOT}/d/a.json"),
+    post("/artifacts/presigned-upload-url", {**RUN, "path": "x"}),
+    post("/artifacts/presigned-download-url", {**RUN, "path": "x"}),
+    Call("DELETE", f"{_FILES}/{_ROOT}/d/sub"),
+    Call("DELETE", f"{_FILES}/{_ROOT}/d/sub"),
+    Call("GET", f"{_FILES}?path={_ROOT}/d"),
+]  # fmt: skip
+
+_MODEL = {"name": "churn"}
+_VERSION = {**_MODEL, "version": "1"}
+_SOURCE = f"mlflow-artifacts:/{_ROOT}/model"
+
+
+def patch(path: str, body: Any, words: bool = True) -> Call:
+    return Call("PATCH", API + path, body, words=words)
+
+
+def delete(path: str, body: Any, words: bool = True) -> Call:
+    return Call("DELETE", API + path, body, words=words)
+
+
+REGISTRY = [
+    post("/registered-models/create", {**_MODEL, "description": "d", "tags": [{"key": "t", "value": "1"}]}),
+    post("/registered-models/create", _MODEL),
+    post("/registered-models/create", {}),
+    post("/registered-models/create", {"name": "a/b"}),
+    post("/registered-models/create", {"name": " "}, words=False),
+    post("/registered-models/create", {"name": "x", "tags": [{"key": "a?", "value": ""}]}),
+    post("/registered-models/create", {"name": "greet", "tags": [{"key": "mlflow.prompt.is_prompt", "value": "true"}]}),
+    post("/registered-models/create", {"name": "greet"}),
+    get("/registered-models/get?name=churn"),
+    get("/registered-models/get?name=none"),
+    get("/registered-models/get"),
+    patch("/registered-models/update", {**_MODEL, "description": "new"}),
+    patch("/registered-models/update", {"name": "none", "description": "new"}),
+    Call("PUT", f"{_FILES}/{_ROOT}/model/MLmodel", {"flavors": {}}),
+    post("/model-versions/create", {**_MODEL, "source": _SOURCE, **RUN, "description": "v", "tags": [{"key": "a", "value": "b"}]}),
+    post("/model-versions/create", {**_MODEL, "source": "runs:/{run}/model", **RUN}),
+    post("/model-versions/create", {**_MODEL, "source": "models:/churn/1"}),
+    post("/model-versions/create", {**_MODEL, "source": "s3://bucket/model"}),
+    post("/model-versions/create", {**_MODEL, "source": "runs:/{run}/model"}),
+    post("/model-versions/create", {**_MODEL, "source": "runs:/none/model", **RUN}),
+    post("/model-versions/create", {**_MODEL, "source": "mlflow-artifacts:/..%2f..%2fetc", **RUN}),
+    post("/model-versions/create", {**_MODEL, "source": "file:///etc", **RUN}, words=False),
+    post("/model-versions/create", {**_MODEL, "source": "/etc/passwd"}),
+    post("/model-versions/create", {**_MODEL, "source": "dummy-source"}, words=False),
+    post("/model-versions/create", {**_MODEL}),
+    post("/model-versions/create", {"name": "none", "source": "s3://bucket/model"}),
+    get("/model-versions/get?name=churn&version=1"),
+    get("/model-versions/get?name=churn&version=99"),
+    get("/model-versions/get?name=churn&version=x"),
+    get("/model-versions/get?name=churn"),
+    patch("/model-versions/update", {**_VERSION, "description": "changed"}),
+    post("/model-versions/transition-stage", {**_VERSION, "stage": "production", "archive_existing_versions": False}),
+    post("/model-versions/transition-stage", {**_MODEL, "version": "2", "stage": "Production", "archive_existing_versions": True}),
+    post("/model-versions/transition-stage", {**_VERSION, "stage": "Live", "archive_existing_versions": False}),
+    post("/model-versions/transition-stage", {**_MODEL, "version": "99", "stage": "Staging", "archive_existing_versions": False}),
+    post("/registered-models/get-latest-versions", {**_MODEL, "stages": ["Production"]}),
+    post("/registered-models/get-latest-versions", {"name": "none"}),
+    post("/registered-models/alias", {**_VERSION, "alias": "champion"}),
+    post("/registered-models/alias", {**_VERSION, "alias": "latest"}, words=False),
+    post("/registered-models/alias", {**_VERSION, "alias": "v1"}, words=False),
+    post("/registered-models/alias", {**_VERSION, "alias": "a b"}, words=False),
+    post("/registered-models/alias", {**_MODEL, "version": "99", "alias": "a"}),
+    get("/registered-models/alias?name=churn&alias=champion"),
+    get("/registered-models/alias?name=churn&alias=none"),
+    get("/registered-models/get?name=churn"),
+    post("/registered-models/set-tag", {**_MODEL, "key": "team", "value": "x"}),
+    post("/registered-models/set-tag", {**_MODEL, "value": "x"}),
+    delete("/registered-models/delete-tag", {**_MODEL, "key": "t"}),
+    post("/model-versions/set-tag", {**_VERSION, "key": "k", "value": "v"}),
+    post("/model-versions/set-tag", {**_MODEL, "version": "99", "key": "k", "value": "v"}),
+    delete("/model-versions/delete-tag", {**_VERSION, "key": "a"}),
+    get("/model-versions/search?filter=name%20%3D%20%27churn%27&order_by=version_number%20ASC"),
+    get("/model-versions/search?filter=run_id%20%3D%20%27{run}%27&order_by=version_number%20ASC&max_results=1"),
+    get("/model-versions/search?filter=tags.k%20%3D%20%27v%27"),
+    get("/model-versions/search?filter=size%20%3D%20%27v%27", words=False),
+    get("/model-versions/search?max_results=0", words=False),
+    get("/registered-models/search?filter=name%20ILIKE%20%27CH%25%27"),
+    get("/registered-models/search?filter=tags.%60mlflow.prompt.is_prompt%60%20%3D%20%27true%27"),
+    get("/registered-models/search?order_by=name%20DESC"),
+    get("/registered-models/search?order_by=size", words=False),
+    get("/registered-models/search?max_results=1001", words=False),
+    delete("/registered-models/alias", {**_MODEL, "alias": "champion"}),
+    delete("/registered-models/alias", {**_MODEL, "alias": "champion"}),
+    post("/registered-models/rename", {**_MODEL, "new_name": "leave"}),
+    post("/registered-models/rename", {**_MODEL, "new_name": "leave"}),
+    post("/registered-models/rename", {"name": "leave", "new_name": "greet"}, words=False),
+    get("/registered-models/get?name=leave"),
+    delete("/model-versions/delete", {"name": "leave", "version": "1"}),
+    delete("/model-versions/delete", {"name": "leave", "version": "1"}),
+    delete("/registered-models/delete", {"name": "leave"}),
+    delete("/registered-models/delete", {"name": "leave"}),
+]  # fmt: skip
+
 STORIES = {
     "experiments": EXPERIMENTS,
     "runs": RUNS,
@@ -344,6 +465,8 @@ STORIES = {
     "searches": SEARCHES,
     "models": MODELS,
     "traces": TRACES,
+    "artifacts": ARTIFACTS,
+    "registry": REGISTRY,
 }
 
 

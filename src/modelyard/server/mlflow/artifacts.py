@@ -22,7 +22,7 @@ _PARTS = "2.0/mlflow-artifacts/mpu"
 _BYTES = "application/octet-stream"
 _PAGE = 1000
 _MAX_FORM_UPLOAD = 10 * 1024 * 1024  # MLflow's own limit of what its web pages upload
-_NOT_PROXIED = "is not supported for proxied artifact storage (artifact URI scheme: mlflow-artifacts)."
+_PROXIED = "proxied artifact storage (artifact URI scheme: mlflow-artifacts). This endpoint requires a"
 
 
 class ListBelow(Message):
@@ -86,10 +86,10 @@ def _add_proxied(r: Routes, files: ArtifactFiles) -> None:
         return without_empty({"files": children(found, directory)})
 
     @route(r, "PUT", f"{_ARTIFACTS}/{{path:path}}", Permission.RUN_WRITE, raw_body=_BYTES)
-    async def upload(call: Call) -> Json:
+    async def upload(call: Call) -> Response:
         """Bring a file of any size, in place of one that is there."""
         await files.put(call, places.place(call.path["path"]), call.request.stream())
-        return {}
+        return Response()
 
     @route(r, "GET", f"{_ARTIFACTS}/{{path:path}}", Permission.RUN_READ, raw=_BYTES)
     def download(call: Call) -> Response:
@@ -227,11 +227,15 @@ def _add_presigned(r: Routes) -> None:
 
     @route(r, "POST", "2.0/mlflow/artifacts/presigned-upload-url", Permission.RUN_WRITE)
     def upload_url(call: Call, body: Presigned) -> None:
-        raise errors.invalid(f"Presigned upload {_NOT_PROXIED}")
+        raise errors.invalid(
+            f"Presigned upload is not supported for {_PROXIED} direct cloud storage artifact URI."
+        )
 
     @route(r, "POST", "2.0/mlflow/artifacts/presigned-download-url", Permission.RUN_READ)
     def download_url(call: Call, body: Presigned) -> None:
-        raise errors.invalid(f"Presigned download {_NOT_PROXIED}")
+        raise errors.invalid(
+            f"Presigned download is not supported for runs with {_PROXIED} run with a direct cloud storage artifact URI."
+        )
 
 
 def children(found: Iterable[FileInfo], directory: str, whole: bool = False) -> list[Json]:

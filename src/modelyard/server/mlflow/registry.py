@@ -144,6 +144,8 @@ def _add_names(r: Routes, registered: RegisteredModels) -> None:
         start = paging.start_of(body.page_token)
         found = registered.search(call.workspace_id, conditions, order, start, body.max_results + 1)
         page = found[: body.max_results]
+        # As MLflow's searches have it: the latest versions by their stage here, versions without aliases below.
+        page = [dataclasses.replace(i, latest=sorted(i.latest, key=lambda v: v.stage)) for i in page]
         answer: Json = {"registered_models": [registered_model(info) for info in page]} if page else {}
         if len(found) > len(page):
             answer["next_page_token"] = paging.token_at(start + len(page))
@@ -265,7 +267,7 @@ def _add_versions(r: Routes, registered: RegisteredModels, models: ModelService)
         conditions, order = registry_search.of_versions(body.filter, body.order_by)
         start = paging.start_of(body.page_token)
         found = registered.search_versions(call.workspace_id, conditions, order, start, body.max_results + 1)
-        page = found[: body.max_results]
+        page = [dataclasses.replace(info, aliases=[]) for info in found[: body.max_results]]
         answer: Json = {"model_versions": [model_version(info) for info in page]} if page else {}
         if len(found) > len(page):
             answer["next_page_token"] = paging.token_at(start + len(page))

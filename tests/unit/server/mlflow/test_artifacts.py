@@ -12,7 +12,7 @@ ARTIFACTS = "api/2.0/mlflow-artifacts/artifacts"
 
 def test_what_is_brought_is_listed_downloaded_and_is_a_file_of_the_run(face: Any) -> None:
     root = face.run("r")
-    assert face.put(f"{root}/model/MLmodel", b"flavors:").json == {}
+    assert face.put(f"{root}/model/MLmodel", b"flavors:").status == 200
     face.put(f"{root}/a file.txt", b"text")
     assert face.listed(root) == [
         {"path": "a file.txt", "is_dir": False, "file_size": 4},
@@ -171,7 +171,7 @@ def test_what_needs_an_object_store_of_the_client_s_is_not_supported(face: Any) 
         answer = face.call(
             "POST", f"api/2.0/mlflow/artifacts/presigned-{way}-url", {"run_id": "r", "path": "f"}
         )
-        assert "not supported for proxied" in answer.json["message"]
+        assert "proxied artifact storage" in answer.json["message"]
 
 
 def test_the_routes_of_mlflow_s_web_pages_take_and_give_files_too(face: Any) -> None:
