@@ -170,11 +170,6 @@ class _OfflineRun:
             self._tags.pop(key, None)
         return self.get_tags()
 
-    def compare(self, *others: Any, all: bool = False, diff: Optional[str] = None) -> Any:
-        raise errors.UserErrorException(
-            "A script started by hand is kept nowhere, so it can't be compared. Submit it, or keep it with start_logging."
-        )
-
     def get_tags(self) -> Dict[str, Optional[str]]:
         return dict(self._tags)
 
@@ -207,6 +202,7 @@ class _OfflineRun:
     def get_secrets(self, secrets: List[str]) -> Any:
         return self.get_secret(", ".join(secrets))
 
+    compare = _kept_by_a_yard("compare")
     download_file = _kept_by_a_yard("download_file")
     download_files = _kept_by_a_yard("download_files")
     get_environment = _kept_by_a_yard("get_environment")
