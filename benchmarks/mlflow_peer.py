@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
 
-from python_environments import MLFLOW, environment  # shared with the tests, which are no package
+from python_environments import MLFLOW, NO_JOBS, environment  # shared with the tests, which are no package
 from services import free_port  # as above
 
 API = "/api/2.0/mlflow"
@@ -69,7 +69,9 @@ def mlflow_server(directory: Path) -> Iterator[Server]:
         "--artifacts-destination", f"{directory}/artifacts",
     ]  # fmt: skip
     with open(directory / "log", "wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=directory)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, cwd=directory, env={**os.environ, **NO_JOBS}
+        )
         server = Server(f"http://127.0.0.1:{port}", "", process.pid)
         try:
             _wait(server.url)

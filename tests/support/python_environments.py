@@ -15,6 +15,8 @@ TOOLS = Path(os.environ.get("MODELYARD_TEST_TOOLS", Path.home() / ".cache" / "mo
 
 # The MLflow whose protocol the yard speaks. uvloop and httptools: without them its server loses 44 ms a request.
 MLFLOW = ("mlflow==3.17.2", "uvloop", "httptools")
+# A server of it starts eight processes for jobs of its web pages, unless told not to.
+NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 # As it was in 2022, with what it needs from that time.
 MLFLOW_1 = ("mlflow==1.30.1", "setuptools<66", "numpy<1.24", "pandas<2", "scikit-learn<1.2")
 # What autologging is tried with, beside torch.

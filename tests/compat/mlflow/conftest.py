@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import subprocess
 import tempfile
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from python_environments import MLFLOW, environment
+from python_environments import MLFLOW, NO_JOBS, environment
 from services import free_port, wait_until
 
 
@@ -29,7 +30,7 @@ def mlflow_server() -> Iterator[str]:
                 "--default-artifact-root", "mlflow-artifacts:/", "--artifacts-destination", f"{directory}/artifacts",
                 "--port", str(port), "--workers", "1",
             ],
-            stdout=log, stderr=log, cwd=directory,
+            stdout=log, stderr=log, cwd=directory, env={**os.environ, **NO_JOBS},
         )  # fmt: skip
         url = f"http://127.0.0.1:{port}"
         try:
