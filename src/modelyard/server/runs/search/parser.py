@@ -170,6 +170,10 @@ class _Reader:
         if prefix in _ATTRIBUTES:
             return self._attribute(token, _joined(rest))
         if prefix in _DATASETS:
+            if self._dialect is Dialect.OURS:
+                raise refused(
+                    self._source, token.start, "data sets are searched by with MLflow's clients only."
+                )
             return self._attribute(token, f"dataset_{_joined(rest)}")
         near = difflib.get_close_matches(prefix, [*_METRICS, *_LABELS, *_ATTRIBUTES], 1)
         hint = f"Did you mean {near[0]}.?" if near else f"It begins with {_PREFIXES}."
@@ -194,6 +198,8 @@ class _Reader:
                 else f"Attributes are {', '.join(ATTRIBUTES)}; everything else begins with {_PREFIXES}."
             )
             raise refused(self._source, token.start, f"there is no attribute {name[:80]!r}. {hint}")
+        if found.startswith("dataset_") and self._dialect is Dialect.OURS:
+            raise refused(self._source, token.start, "data sets are searched by with MLflow's clients only.")
         if found == "status" and self._dialect is Dialect.MLFLOW:
             found = "mlflow_status"
         return Attribute(found)

@@ -84,7 +84,7 @@ def numbers(tx: Tx, workspace_id: str, run_ids: Sequence[str]) -> list[int]:
 
 def texts(tx: Tx, attribute: str, of: Sequence[str] | None) -> Iterator[Piece]:
     """An attribute."""
-    if attribute not in _TEXTS:  # of data sets, which no run has
+    if attribute not in _TEXTS:  # of data sets, of which a run has many: MLflow's search sees to them
         return iter(())
     query = sa.select(runs.c.id, _TEXTS[attribute]).join(
         experiments, experiments.c.id == runs.c.experiment_id
