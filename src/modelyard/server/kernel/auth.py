@@ -240,11 +240,15 @@ def revoke_all(tx: Tx, *, kind: Kind, subjects: Sequence[str]) -> None:
     tx.info["topics"].add(_TOPIC)
 
 
+_EXPIRE = (
+    sa.update(tokens)
+    .where(tokens.c.kind == sa.bindparam("of_kind"), tokens.c.subject == sa.bindparam("of_subject"))
+    .values(expires_at=sa.bindparam("at"))
+)
+
+
 def expire(tx: Tx, *, kind: Kind, subject: str, at: float) -> None:
     """The subject's tokens stop working at `at`; a run's last files may still come in until then."""
-    tx.execute(
-        sa.update(tokens)
-        .where(tokens.c.kind == kind.value, tokens.c.subject == subject)
-        .values(expires_at=at)
-    )
-    tx.info["topics"].add(_TOPIC)
+    done = tx.execute(_EXPIRE, {"of_kind": kind.value, "of_subject": subject, "at": at})
+    if done.rowcount:  # a run that its own client tells of has none
+        tx.info["topics"].add(_TOPIC)

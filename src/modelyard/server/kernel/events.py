@@ -7,6 +7,7 @@ whoever waits for a topic looks at the database again, so a lost wake-up costs a
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from starlette.concurrency import run_in_threadpool
 
-from modelyard.server.kernel.db import Tx, metadata
+from modelyard.server.kernel.db import Tx, driver, metadata
 
 T = TypeVar("T")
 
@@ -33,22 +34,16 @@ events = sa.Table(
 )
 
 
-_INSERT = sa.insert(events)
-
-
 def publish(
     tx: Tx, *, at: float, workspace_id: str, kind: str, subject: str, actor: str = "", **data: Any
 ) -> None:
     """Record an event in this transaction and wake, after the commit, whoever waits for `subject` or its kind."""
-    row = {
-        "at": at,
-        "workspace_id": workspace_id,
-        "kind": kind,
-        "subject": subject,
-        "actor": actor,
-        "data": data,
-    }
-    tx.execute(_INSERT, row)
+    signs = ", ".join(["?" if tx.dialect.name == "sqlite" else "%s"] * 6)
+    with driver(tx) as cursor:
+        cursor.execute(
+            f"INSERT INTO events (at, workspace_id, kind, subject, actor, data) VALUES ({signs})",  # noqa: S608  # constants
+            (at, workspace_id, kind, subject, actor, json.dumps(data)),
+        )
     touch(tx, subject, kind.partition(".")[0])
 
 

@@ -163,9 +163,9 @@ def starlette_routes(routes: list[Route], identity: Identity, workspaces: Worksp
         # Those too: a family answers for itself what its paths take.
         one = StarletteRoute(route.path.removeprefix(under), endpoint, methods=[route.method])
         (families.setdefault(under, []) if under else bound).append(one)
-    for under, family in families.items():
-        bound.append(Mount(under, Router(family, redirect_slashes=False)))
-    return often + bound
+    # Before all others, as each takes one look to tell that it is not meant.
+    mounts = [Mount(under, Router(family, redirect_slashes=False)) for under, family in families.items()]
+    return [*often, *mounts, *bound]
 
 
 class _Endpoint:

@@ -6,7 +6,7 @@ import uuid
 from typing import Literal
 
 from modelyard.server.kernel.auth import Permission
-from modelyard.server.kernel.errors import Conflict
+from modelyard.server.kernel.errors import Conflict, ProblemError
 from modelyard.server.kernel.http import Call, Routes
 from modelyard.server.mlflow import errors, experiments, names, run_names, shapes
 from modelyard.server.mlflow.access import RunAccess
@@ -73,7 +73,9 @@ def add(r: Routes, access: RunAccess) -> None:
                 "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values "
                 f"(run_name='{name}', mlflow.runName='{tags[RUN_NAME]}')."
             )
-        found = experiments.find_active(runs.experiments, call, body.experiment_id or experiments.DEFAULT_ID)
+        experiment_id = body.experiment_id or experiments.DEFAULT_ID
+        if experiment_id == experiments.DEFAULT_ID:
+            experiment_id = experiments.find_active(runs.experiments, call, experiment_id).id
         parent_id = tags.get(PARENT)
         if parent_id and runs.exists(call.workspace_id, parent_id):
             del tags[PARENT]
@@ -81,7 +83,7 @@ def add(r: Routes, access: RunAccess) -> None:
             parent_id = None  # MLflow takes any text for it, so it stays the tag that it is
         begin = Begin(
             run_id=uuid.uuid4().hex,
-            experiment_id=found.id,
+            experiment_id=experiment_id,
             display_name=name or run_names.new_name(),
             description=tags.pop(NOTE, ""),
             parent_id=parent_id,
@@ -90,7 +92,12 @@ def add(r: Routes, access: RunAccess) -> None:
             tags={key: value for key, value in tags.items() if key != RUN_NAME},
         )
         place = Place(call.workspace_id, call.path["workspace"], call.principal)
-        info = runs.tracking.begin(place, begin)
+        try:
+            info = runs.tracking.begin(place, begin)
+        except ProblemError:
+            # What is wrong with the experiment comes first, in MLflow's words.
+            experiments.find_active(runs.experiments, call, experiment_id)
+            raise
         return {"run": shapes.new_run(info)}
 
     @route(r, "GET", "2.0/mlflow/runs/get", Permission.RUN_READ)

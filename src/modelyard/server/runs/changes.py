@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from modelyard.server.kernel.db import Tx, driver, insert
+from modelyard.server.kernel.db import Tx, driver
 from modelyard.server.runs.tables import changes
 
 # Writers take turns, so nobody else can take the same number before this transaction ends.
@@ -15,14 +15,13 @@ _NEXT = "(SELECT coalesce(max(changed), 0) + 1 FROM run_changes)"
 
 def begin(tx: Tx, workspace_id: str, run_ids: Sequence[str]) -> None:
     """Runs that are new, or that have the id of one that was deleted for good."""
-    first = tx.execute(sa.text("SELECT " + _NEXT)).scalar_one()
-    rows = [
-        {"run_id": run_id, "workspace_id": workspace_id, "changed": first + position}
-        for position, run_id in enumerate(run_ids)
-    ]
-    statement = insert(tx, changes)
-    new = {c: statement.excluded[c] for c in ("workspace_id", "changed")}
-    tx.execute(statement.on_conflict_do_update(index_elements=["run_id"], set_=new), rows)
+    sign = "?" if tx.dialect.name == "sqlite" else "%s"
+    with driver(tx) as cursor:
+        cursor.executemany(
+            f"INSERT INTO run_changes (run_id, workspace_id, changed) VALUES ({sign}, {sign}, {_NEXT}) "  # noqa: S608  # constants
+            "ON CONFLICT (run_id) DO UPDATE SET workspace_id = excluded.workspace_id, changed = excluded.changed",
+            [(run_id, workspace_id) for run_id in run_ids],
+        )
 
 
 def mark(tx: Tx, run_ids: Sequence[str]) -> None:

@@ -16,6 +16,10 @@ Row = sa.Row[Any]
 
 
 _THERE = experiments.c.deleted_at.is_(None)
+_BY_ID = sa.select(experiments).where(
+    experiments.c.workspace_id == sa.bindparam("workspace"), experiments.c.id == sa.bindparam("experiment")
+)
+_BY_ID_THERE = _BY_ID.where(_THERE)
 
 
 def by_name(tx: Tx, workspace_id: str, name: str) -> Row | None:
@@ -28,10 +32,8 @@ def by_name(tx: Tx, workspace_id: str, name: str) -> Row | None:
 
 def by_id(tx: Tx, workspace_id: str, experiment_id: str, in_trash: bool = False) -> Row | None:
     """`in_trash`: also one that was deleted."""
-    query = sa.select(experiments).where(
-        experiments.c.workspace_id == workspace_id, experiments.c.id == experiment_id
-    )
-    return tx.execute(query if in_trash else query.where(_THERE)).first()
+    wanted = {"workspace": workspace_id, "experiment": experiment_id}
+    return tx.execute(_BY_ID if in_trash else _BY_ID_THERE, wanted).first()
 
 
 def add(tx: Tx, **given: Any) -> bool:

@@ -32,13 +32,16 @@ def want(tx: Tx, run_ids: Sequence[str]) -> None:
         events.touch(tx, TOPIC)
 
 
+_OPEN = (
+    sa.select(series.c.id)
+    .where(series.c.run_id == sa.bindparam("of_run"), series.c["count"] - series.c.folded >= LEAST)
+    .limit(1)
+)
+
+
 def want_ended(tx: Tx, run_id: str) -> None:
     """The run is over: look at it if it has a series with enough points."""
-    is_open = series.c["count"] - series.c.folded >= LEAST
-    if (
-        tx.execute(sa.select(series.c.id).where(series.c.run_id == run_id, is_open).limit(1)).first()
-        is not None
-    ):
+    if tx.execute(_OPEN, {"of_run": run_id}).first() is not None:
         want(tx, [run_id])
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from modelyard.server.artifacts.garbage_store import Holders
 from modelyard.server.kernel import auth, events
 from modelyard.server.kernel.auth import Kind
-from modelyard.server.kernel.db import Tx
+from modelyard.server.kernel.db import Tx, driver
 from modelyard.server.kernel.errors import Conflict
 from modelyard.server.runs import changes, folding_store, lifecycle
 from modelyard.server.runs.tables import experiments, labels, runs
@@ -39,7 +39,6 @@ _BY_ID = _SELECT.where(
 )
 _BY_ID_THERE = _BY_ID.where(_THERE)
 _INSERT = sa.insert(runs)
-_INSERT_LABELS = sa.insert(labels)
 _ONE_CHILD_MORE = (
     sa.update(runs).where(runs.c.id == sa.bindparam("parent")).values(child_count=runs.c.child_count + 1)
 )
@@ -95,9 +94,14 @@ def add(tx: Tx, **given: Any) -> None:
 
 
 def write_labels(tx: Tx, run_id: str, kind: str, given: dict[str, str]) -> None:
-    rows = [{"run_id": run_id, "kind": kind, "key": k, "value": indexed(v)} for k, v in given.items()]
+    rows = [(run_id, kind, key, indexed(value)) for key, value in given.items()]
     if rows:
-        tx.execute(_INSERT_LABELS, rows)
+        signs = ", ".join(["?" if tx.dialect.name == "sqlite" else "%s"] * 4)
+        with driver(tx) as cursor:
+            cursor.executemany(
+                f'INSERT INTO run_labels (run_id, kind, "key", value) VALUES ({signs})',  # noqa: S608  # constants
+                rows,
+            )
 
 
 def change_labels(

@@ -59,7 +59,9 @@ class Tracking:
         rules.check_text("The user", body.user, 255)
 
         def write(tx: Tx) -> RunInfo:
-            experiment = experiments_store.by_id(tx, place.workspace_id, body.experiment_id)
+            experiment = None
+            if rules.is_experiment_name(body.experiment_id):
+                experiment = experiments_store.by_id(tx, place.workspace_id, body.experiment_id)
             if experiment is None:
                 raise NotFound(
                     "no_such_experiment", f"There is no experiment {body.experiment_id[:80]!r} here."
@@ -168,10 +170,9 @@ class Tracking:
             again = then if then in lifecycle.REOPENED else _S.RUNNING
             if again is not now_is:
                 store.move(tx, row, again, now=now, actor=actor, reopening=True)
+                row = _find(tx, row.workspace_id, row.id)
         if then in lifecycle.FINAL:
-            reopened = store.by_id(tx, row.workspace_id, row.id)
-            assert reopened is not None
-            store.move(tx, reopened, then, now=now, actor=actor, ended_at=ended_at or now)
+            store.move(tx, row, then, now=now, actor=actor, ended_at=ended_at or now)
 
     def _parent(self, tx: Tx, place: Place, parent_id: str | None) -> store.Row | None:
         caller = place.principal
