@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+
+from starlette.concurrency import run_in_threadpool
 
 from modelyard.server.kernel.auth import Identity
-from modelyard.server.kernel.errors import NotFound, ProblemError
+from modelyard.server.kernel.errors import Conflict, NotFound, ProblemError
 from modelyard.server.kernel.http import Call
 from modelyard.server.mlflow import errors
 from modelyard.server.runs.search.service import FoundRun
@@ -24,10 +26,6 @@ class RunAccess:
         """Raises PERMISSION_DENIED."""
         self._identity.require_run(call.principal, call.workspace_id, run_id)
 
-    def is_free(self, call: Call, run_id: str) -> bool:
-        """Whether `check` need not look at the database."""
-        return self._identity.is_own_run(call.principal, run_id)
-
     def found(self, call: Call, run_id: str) -> FoundRun:
         """Also one in the trash. Raises RESOURCE_DOES_NOT_EXIST, PERMISSION_DENIED."""
         self.check(call, run_id)
@@ -43,9 +41,19 @@ class RunAccess:
         try:
             yield
         except NotFound as error:
-            raise self.missing(call, run_id, error) from None
+            raise self._missing(call, run_id, error) from None
 
-    def missing(self, call: Call, run_id: str, error: ProblemError) -> Exception:
+    @contextlib.asynccontextmanager
+    async def changing(self, call: Call, run_id: str) -> AsyncIterator[None]:
+        """`active`, for handlers that are not in a thread."""
+        if not self._identity.is_own_run(call.principal, run_id):
+            await run_in_threadpool(self.check, call, run_id)
+        try:
+            yield
+        except (NotFound, Conflict) as error:
+            raise await run_in_threadpool(self._missing, call, run_id, error) from None
+
+    def _missing(self, call: Call, run_id: str, error: ProblemError) -> Exception:
         """What to say where a run that is to be changed was not found."""
         if error.code not in ("no_such_run", "run_in_trash"):
             return error

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from starlette.concurrency import run_in_threadpool
 
 from modelyard.server.kernel.auth import Permission
 from modelyard.server.kernel.errors import Conflict, NotFound
@@ -97,9 +96,9 @@ def add_logging(r: Routes, access: RunAccess) -> None:
         )
         samples = _samples([one], in_batch=False)
         if body.model_id:
-            await run_in_threadpool(_log_all, access, call, body.run_id, samples, RunUpdate(), [one])
+            await _log_all(access, call, body.run_id, samples, RunUpdate(), [one])
         else:
-            await _append(access, call, body.run_id, samples)
+            await _append(call, body.run_id, samples)
         return {}
 
     @route(r, "POST", "2.0/mlflow/runs/log-batch", Permission.RUN_WRITE, often=True)
@@ -108,18 +107,14 @@ def add_logging(r: Routes, access: RunAccess) -> None:
         of_models = [metric for metric in body.metrics if metric.model_id]
         if body.params or body.tags or of_models:
             update = runs.changed(body.params, body.tags, in_batch=True)
-            await run_in_threadpool(_log_all, access, call, body.run_id, samples, update, of_models)
+            await _log_all(access, call, body.run_id, samples, update, of_models)
         else:
-            await _append(access, call, body.run_id, samples)
+            await _append(call, body.run_id, samples)
         return {}
 
-    async def _append(access: RunAccess, call: Call, run_id: str, samples: list[Sample]) -> None:
-        if not access.is_free(call, run_id):
-            await run_in_threadpool(access.check, call, run_id)
-        try:
+    async def _append(call: Call, run_id: str, samples: list[Sample]) -> None:
+        async with access.changing(call, run_id):
             await appender.append(call.workspace_id, run_id, samples)
-        except (NotFound, Conflict) as error:
-            raise await run_in_threadpool(access.missing, call, run_id, error) from None
 
 
 def add_histories(r: Routes, access: RunAccess) -> None:
@@ -229,7 +224,7 @@ def _check_metric(metric: Metric, path: str) -> None:
     names.check_length("Metric name", metric.key, names.MAX_KEY)
 
 
-def _log_all(
+async def _log_all(
     access: RunAccess,
     call: Call,
     run_id: str,
@@ -251,9 +246,11 @@ def _log_all(
         )
         for m in of_models
     ]
-    with access.active(call, run_id):
+    async with access.changing(call, run_id):
         try:
-            access.runs.tracking.log(call.workspace_id, run_id, samples, update, metrics, call.principal.name)
+            await access.runs.tracking.log(
+                call.workspace_id, run_id, samples, update, metrics, call.principal.name
+            )
         except Conflict as error:
             raise runs.param_refusal(error, run_id, alone=False) from None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Literal
 
+from starlette.concurrency import run_in_threadpool
+
 from modelyard.server.kernel.auth import Permission
 from modelyard.server.kernel.errors import Conflict, ProblemError
 from modelyard.server.kernel.http import Call, Routes
@@ -15,6 +17,7 @@ from modelyard.server.mlflow.protocol import Int64, Message, RunMessage, route
 from modelyard.server.mlflow.shapes import NOTE, PARENT, RUN_NAME, USER, Json
 from modelyard.server.runs.creation import Place
 from modelyard.server.runs.tracking import Begin
+from modelyard.wire.experiments import ExperimentInfo
 from modelyard.wire.runs import RunStatus, RunUpdate
 
 # By name or number, as protobuf's JSON has both.
@@ -65,7 +68,7 @@ def add(r: Routes, access: RunAccess) -> None:
     runs = access.runs
 
     @route(r, "POST", "2.0/mlflow/runs/create", Permission.RUN_CREATE)
-    def create(call: Call, body: CreateRun) -> Json:
+    async def create(call: Call, body: CreateRun) -> Json:
         tags = {tag.key: tag.value for tag in body.tags}
         name = body.run_name or tags.get(RUN_NAME, "")
         if body.run_name and tags.get(RUN_NAME, name) != name:
@@ -75,9 +78,12 @@ def add(r: Routes, access: RunAccess) -> None:
             )
         experiment_id = body.experiment_id or experiments.DEFAULT_ID
         if experiment_id == experiments.DEFAULT_ID:
-            experiment_id = experiments.find_active(runs.experiments, call, experiment_id).id
+            experiment_id = (await _experiment(call, experiment_id)).id
         parent_id = tags.get(PARENT)
-        if parent_id and runs.exists(call.workspace_id, parent_id):
+        is_known = bool(parent_id) and await run_in_threadpool(
+            runs.exists, call.workspace_id, parent_id or ""
+        )
+        if is_known:
             del tags[PARENT]
         else:
             parent_id = None  # MLflow takes any text for it, so it stays the tag that it is
@@ -93,12 +99,15 @@ def add(r: Routes, access: RunAccess) -> None:
         )
         place = Place(call.workspace_id, call.path["workspace"], call.principal)
         try:
-            info = runs.tracking.begin(place, begin)
+            info = await runs.tracking.begin(place, begin)
         except ProblemError:
             # What is wrong with the experiment comes first, in MLflow's words.
-            experiments.find_active(runs.experiments, call, experiment_id)
+            await _experiment(call, experiment_id)
             raise
         return {"run": shapes.new_run(info)}
+
+    async def _experiment(call: Call, experiment_id: str) -> ExperimentInfo:
+        return await run_in_threadpool(experiments.find_active, runs.experiments, call, experiment_id)
 
     @route(r, "GET", "2.0/mlflow/runs/get", Permission.RUN_READ)
     def get(call: Call, body: RunMessage) -> Json:
@@ -110,14 +119,16 @@ def _add_life(r: Routes, access: RunAccess) -> None:
     runs = access.runs
 
     @route(r, "POST", "2.0/mlflow/runs/update", Permission.RUN_WRITE)
-    def update(call: Call, body: UpdateRun) -> Json:
-        with access.active(call, body.run_id):
+    async def update(call: Call, body: UpdateRun) -> Json:
+        async with access.changing(call, body.run_id):
             if body.run_name:
                 change = RunUpdate(display_name=body.run_name)
-                runs.update(call.workspace_id, body.run_id, change, call.principal.name)
+                await run_in_threadpool(
+                    runs.update, call.workspace_id, body.run_id, change, call.principal.name
+                )
             then = None if body.status is None else _STATUSES[body.status]
             ended_at = None if body.end_time is None else body.end_time / 1000
-            info = runs.tracking.set_status(
+            info = await runs.tracking.set_status(
                 call.workspace_id, body.run_id, then, ended_at, call.principal.name
             )
         return {"run_info": shapes.run_info(info)}
@@ -139,10 +150,10 @@ def _add_labels(r: Routes, access: RunAccess) -> None:
     runs = access.runs
 
     @route(r, "POST", "2.0/mlflow/runs/set-tag", Permission.RUN_WRITE)
-    def set_tag(call: Call, body: SetTag) -> Json:
-        with access.active(call, body.run_id):
+    async def set_tag(call: Call, body: SetTag) -> Json:
+        async with access.changing(call, body.run_id):
             update = changed([], [KeyValue(body.key, body.value)])
-            runs.tracking.log(call.workspace_id, body.run_id, (), update, (), call.principal.name)
+            await runs.tracking.log(call.workspace_id, body.run_id, (), update, (), call.principal.name)
         return {}
 
     @route(r, "POST", "2.0/mlflow/runs/delete-tag", Permission.RUN_WRITE)
@@ -158,11 +169,11 @@ def _add_labels(r: Routes, access: RunAccess) -> None:
         return {}
 
     @route(r, "POST", "2.0/mlflow/runs/log-parameter", Permission.RUN_WRITE)
-    def log_param(call: Call, body: LogParam) -> Json:
-        with access.active(call, body.run_id):
+    async def log_param(call: Call, body: LogParam) -> Json:
+        async with access.changing(call, body.run_id):
             update = changed([KeyValue(body.key, body.value)], [])
             try:
-                runs.tracking.log(call.workspace_id, body.run_id, (), update, (), call.principal.name)
+                await runs.tracking.log(call.workspace_id, body.run_id, (), update, (), call.principal.name)
             except Conflict as error:
                 raise param_refusal(error, body.run_id, alone=True) from None
         return {}

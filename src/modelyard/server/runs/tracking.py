@@ -50,7 +50,7 @@ class Tracking:
         self._db = db
         self._clock = clock
 
-    def begin(self, place: Place, body: Begin) -> RunInfo:
+    async def begin(self, place: Place, body: Begin) -> RunInfo:
         """A new run, Running. What a run begins is a child of it. Raises Invalid, NotFound, Forbidden, Conflict."""
         rules.check_run_id(body.run_id)
         rules.check_tags(body.tags)
@@ -88,9 +88,9 @@ class Tracking:
             )  # fmt: skip
             return _read(tx, place.workspace_id, body.run_id)
 
-        return self._db.write(write)
+        return await self._db.written(write)
 
-    def log(
+    async def log(
         self, workspace_id: str, run_id: str, samples: Sequence[Sample], update: RunUpdate,
         of_models: Sequence[ModelMetric], actor: str,
     ) -> None:  # fmt: skip
@@ -108,7 +108,7 @@ class Tracking:
             if of_models:
                 logged_models_store.add_metrics(tx, of_models)
 
-        self._db.write(write)
+        await self._db.written(write)
 
     def log_inputs(
         self, workspace_id: str, run_id: str, datasets: Sequence[Dataset], model_ids: Sequence[str]
@@ -142,7 +142,7 @@ class Tracking:
         with self._db.read() as tx:
             return list(inputs_store.uses(tx, workspace_id, experiment_ids))
 
-    def set_status(
+    async def set_status(
         self, workspace_id: str, run_id: str, then: RunStatus | None, ended_at: float | None, actor: str
     ) -> RunInfo:
         """What its client says of an interactive run, at any time and in any order; a run host has the last word on its own.
@@ -156,7 +156,7 @@ class Tracking:
                 self._set_status(tx, row, then, ended_at, actor)
             return _read(tx, workspace_id, run_id)
 
-        return self._db.write(write)
+        return await self._db.written(write)
 
     def _set_status(
         self, tx: Tx, row: store.Row, then: RunStatus | None, ended_at: float | None, actor: str
