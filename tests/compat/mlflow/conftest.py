@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -18,8 +19,8 @@ from python_environments import MLFLOW, NO_JOBS, environment
 from services import free_port, wait_until
 
 
-@pytest.fixture(scope="session")
-def mlflow_server() -> Iterator[str]:
+@contextlib.contextmanager
+def a_mlflow_server() -> Iterator[str]:
     """The URL of a `mlflow server` with a database of its own."""
     program = environment(*MLFLOW).parent / "mlflow"
     port = free_port()
@@ -50,7 +51,14 @@ def _answers(url: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def yard_server() -> Iterator[tuple[str, str]]:
+def mlflow_server() -> Iterator[str]:
+    """The one that tests share; each uses experiments and models of its own."""
+    with a_mlflow_server() as url:
+        yield url
+
+
+@contextlib.contextmanager
+def a_yard_server() -> Iterator[tuple[str, str]]:
     """The URL at which MLflow's clients find the default workspace, and the owner's token."""
     import uvicorn
 
@@ -69,6 +77,20 @@ def yard_server() -> Iterator[tuple[str, str]]:
         server.should_exit = True
         thread.join(timeout=20)
         yard.close()
+
+
+@pytest.fixture(scope="session")
+def yard_server() -> Iterator[tuple[str, str]]:
+    """The one that tests share."""
+    with a_yard_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def untouched_servers() -> Iterator[tuple[str, tuple[str, str]]]:
+    """A `mlflow server` and a yard that hold nothing yet, so that what they list can be compared."""
+    with a_mlflow_server() as theirs, a_yard_server() as ours:
+        yield theirs, ours
 
 
 @pytest.fixture

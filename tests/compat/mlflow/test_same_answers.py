@@ -234,8 +234,9 @@ SEARCHES = [
 
 
 @pytest.fixture(scope="module")
-def sides(mlflow_server: str, yard_server: tuple[str, str]) -> tuple[Side, Side]:
-    return Side(mlflow_server), Side(*yard_server)
+def sides(untouched_servers: tuple[str, tuple[str, str]]) -> tuple[Side, Side]:
+    theirs, ours = untouched_servers
+    return Side(theirs), Side(*ours)
 
 
 def _begin(side: Side, story: str) -> None:

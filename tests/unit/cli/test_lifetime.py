@@ -67,7 +67,7 @@ def test_runs_are_archived_and_come_back(run_id: str, modelyard: Callable) -> No
 def test_rules_are_made_tried_applied_and_removed(run_id: str, modelyard: Callable) -> None:
     assert modelyard("retention", "set").code == 2
     assert modelyard("retention", "set", "-e", "forecast", "--keep-last", "1").code == 0
-    outputs = ("retention", "set", "outputs", "--what", "outputs", "--keep-days", "0.000001")
+    outputs = ("retention", "set", "outputs", "--what", "outputs", "--keep-days", "0.000000001")
     assert modelyard(*outputs, "--filter", "status = 'Completed'").code == 0
     assert [r["name"] for r in modelyard("retention", "list", "-o", "json").json] == [
         "forecast-runs",

@@ -20,12 +20,14 @@ from modelyard.server.migrations.schema import whole
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database."""
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database; what is made of its schema is gone before other tests use PostgreSQL."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'yard.db'}"
+        yield f"sqlite:///{tmp_path / 'yard.db'}"
+        return
     service: Callable[[str], str] = request.getfixturevalue("service")
-    return emptied(service("postgresql"))
+    yield emptied(service("postgresql"))
+    emptied(service("postgresql"))
 
 
 def revision(db: Database) -> Any:
