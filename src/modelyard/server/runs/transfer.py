@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -351,11 +352,11 @@ def _decide(tx: Tx, target: Target, batch: list[RunRecord]) -> dict[str, Fate]:
         r.columns["id"]: r.digest() == digests[r.columns["id"]]
         for r in loading.read(tx, mine, loading.hashed)
     }
-    again = loading.taken(tx, [_new_name(i, digest) for i, digest in digests.items()])
+    again = loading.taken(tx, [_new_name(target, i, digest) for i, digest in digests.items()])
     fates: dict[str, Fate] = {}
     for run_id in ids:
         is_there = run_id in there
-        renamed = _new_name(run_id, digests[run_id]) if is_there else ""
+        renamed = _new_name(target, run_id, digests[run_id]) if is_there else ""
         is_again = target.merge is Merge.RENAME and again.get(renamed) == target.workspace_id
         fate = target.decide("run", run_id, is_there, same.get(run_id, False) or is_again)
         if fate is Fate.RENAMED or (is_again and not same.get(run_id, False)):
@@ -364,9 +365,10 @@ def _decide(tx: Tx, target: Target, batch: list[RunRecord]) -> dict[str, Fate]:
     return fates
 
 
-def _new_name(run_id: str, digest: str) -> str:
-    """The same for the same content, so that a second import finds the run of the first."""
-    return f"{run_id[:200]}_{digest[:8]}"
+def _new_name(target: Target, run_id: str, digest: str) -> str:
+    """The same for the same content in the same workspace, so that a second import finds the run of the first."""
+    told = hashlib.sha256(f"{target.workspace} {digest}".encode()).hexdigest()
+    return f"{run_id[:200]}_{told[:8]}"
 
 
 def _named(target: Target, record: RunRecord) -> RunRecord:

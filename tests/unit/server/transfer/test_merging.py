@@ -95,6 +95,9 @@ def test_a_run_of_another_workspace_comes_in_only_under_a_new_id(other: Any, exp
     (child,) = _tagged(second).get_children()
     assert child.parent.id == _tagged(second).id
     assert Model(second, "net").run_id == _tagged(second).id
+    told = bring(other, exported, "third", merge="rename", preview=True).renamed_runs
+    assert bring(other, exported, "third", merge="rename").renamed_runs == told
+    assert not set(told.values()) & set(second.runs)
 
 
 def test_a_workspace_that_is_there_is_not_made_again(other: Any, exported: Path) -> None:
