@@ -72,7 +72,8 @@ class RunSearch:
             with projection.lock:
                 found = projection.find(tx, query, after)
                 self._make_room(projection)
-            items = _whole(tx, found.run_ids, query.metrics)
+            rows = {row.id: row for row in runs_store.by_ids(tx, found.run_ids)}
+            items = _whole(tx, [rows[run_id] for run_id in found.run_ids], query.metrics)
         following = None if found.ends is None else cursor.write(query, found.ends)
         return Page(items, following, found.count)
 
@@ -80,7 +81,7 @@ class RunSearch:
         """The run with its metrics, also one in the trash."""
         with self._db.read() as tx:
             row = runs_store.by_id(tx, workspace_id, run_id, in_trash=True)
-            return None if row is None else _whole(tx, [run_id])[0]
+            return None if row is None else _whole(tx, [row])[0]
 
     def _projection(self, workspace_id: str) -> Projection:
         # With numpy, 0.1 s and 20 MiB, so only when somebody searches.
@@ -103,13 +104,12 @@ class RunSearch:
         return sum(projection.size_bytes for projection in self._projections.values())
 
 
-def _whole(tx: Tx, run_ids: list[str], names: Sequence[str] | None = None) -> list[FoundRun]:
+def _whole(tx: Tx, rows: Sequence[runs_store.Row], names: Sequence[str] | None = None) -> list[FoundRun]:
     """The runs with their metrics, of all names or of these, in this order."""
-    metrics: dict[str, list[Summary]] = {run_id: [] for run_id in run_ids}
-    for run_id, *summary in store.summaries(tx, run_ids, names):
+    metrics: dict[str, list[Summary]] = {row.id: [] for row in rows}
+    for run_id, *summary in store.summaries(tx, list(metrics), names):
         metrics[run_id].append(_summary(*summary))
-    rows = {row.id: row for row in runs_store.by_ids(tx, run_ids)}
-    return [FoundRun(runs_store.info(rows[run_id]), metrics[run_id]) for run_id in run_ids]
+    return [FoundRun(runs_store.info(row), metrics[row.id]) for row in rows]
 
 
 def _summary(
