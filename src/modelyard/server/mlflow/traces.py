@@ -5,25 +5,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from modelyard.server.artifacts import named_files, paths
+from modelyard.server.artifacts.file_holders import FileHolders
 from modelyard.server.artifacts.service import ArtifactService
 from modelyard.server.kernel.clock import Clock
 from modelyard.server.kernel.db import Database, Tx
 from modelyard.server.mlflow import errors, traces_store
 from modelyard.server.mlflow.traces_store import Trace, files
 from modelyard.server.runs import rules
-from modelyard.wire.artifacts import FileEntry, FileInfo, FilesAdd
 
 STATES = ("STATE_UNSPECIFIED", "OK", "ERROR", "IN_PROGRESS")
 _LATEST_MS = 253_402_300_799_000  # the last second of the year 9999, which is what dates can show
 
 
-class Traces:
+class Traces(FileHolders):
     def __init__(self, db: Database, clock: Clock, artifacts: ArtifactService) -> None:
-        self._db = db
-        self._clock = clock
-        self._artifacts = artifacts
-        files.hold(artifacts.garbage.holders)
+        super().__init__(db, clock, artifacts, files, _find, "Trace")
 
     def put(self, workspace_id: str, trace: Trace) -> Trace:
         """A new trace, or more of one that is there. Raises INVALID_PARAMETER_VALUE."""
@@ -87,36 +83,6 @@ class Traces:
             return len(gone)
 
         return self._db.write(write)
-
-    def add_files(self, workspace_id: str, trace_id: str, body: FilesAdd) -> list[FileInfo]:
-        def write(tx: Tx) -> list[FileInfo]:
-            _find(tx, workspace_id, trace_id)
-            paths.check_tree(entry.path for entry in body.entries)
-            self._artifacts.check_held(tx, body.entries, workspace_id)
-            new = files.new(tx, trace_id, body.entries, body.overwrite, f"Trace {trace_id!r}")
-            now = self._clock.now()
-            files.put(tx, trace_id, new, now)
-            return [FileInfo(e.path, e.size, now, e.hash) for e in body.entries]
-
-        return self._db.write(write)
-
-    def files_below(self, workspace_id: str, trace_id: str, directory: str) -> list[FileInfo]:
-        with self._db.read() as tx:
-            _find(tx, workspace_id, trace_id)
-            rows = files.below(tx, trace_id, directory)
-        return [FileInfo(row.path, row.size, row.created_at, row.hash) for row in rows]
-
-    def files_at(self, workspace_id: str, trace_id: str, path: str) -> list[FileEntry]:
-        with self._db.read() as tx:
-            _find(tx, workspace_id, trace_id)
-            return list(named_files.entries(files.at(tx, trace_id, path)))
-
-    def remove_files(self, workspace_id: str, trace_id: str, path: str) -> None:
-        def write(tx: Tx) -> None:
-            _find(tx, workspace_id, trace_id)
-            files.remove(tx, trace_id, [row.path for row in files.at(tx, trace_id, path)])
-
-        self._db.write(write)
 
 
 def _find(tx: Tx, workspace_id: str, trace_id: str) -> Trace:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 
-from modelyard.server.artifacts import named_files, paths
+from modelyard.server.artifacts.file_holders import FileHolders
 from modelyard.server.artifacts.service import ArtifactService
 from modelyard.server.kernel import events
 from modelyard.server.kernel.clock import Clock
@@ -13,15 +13,11 @@ from modelyard.server.kernel.db import Database, Tx
 from modelyard.server.kernel.errors import NotFound
 from modelyard.server.runs import logged_models_store, rules
 from modelyard.server.runs.logged_models_store import LoggedModel, files
-from modelyard.wire.artifacts import FileEntry, FileInfo, FilesAdd
 
 
-class LoggedModels:
+class LoggedModels(FileHolders):
     def __init__(self, db: Database, clock: Clock, artifacts: ArtifactService) -> None:
-        self._db = db
-        self._clock = clock
-        self._artifacts = artifacts
-        files.hold(artifacts.garbage.holders)
+        super().__init__(db, clock, artifacts, files, _find, "Logged model")
 
     def create(
         self, workspace_id: str, experiment_id: str, name: str, type_: str, source_run_id: str,
@@ -86,42 +82,6 @@ class LoggedModels:
             now = self._clock.now()
             logged_models_store.change(tx, model_id, deleted_at=now, updated_at=now)
             self._publish(tx, workspace_id, "logged_model.deleted", model_id, actor)
-
-        self._db.write(write)
-
-    def add_files(self, workspace_id: str, model_id: str, body: FilesAdd) -> list[FileInfo]:
-        """Attach blobs that the workspace holds, as `RunFiles.add` does. Raises NotFound, Conflict, Invalid."""
-
-        def write(tx: Tx) -> list[FileInfo]:
-            _find(tx, workspace_id, model_id)
-            paths.check_tree(entry.path for entry in body.entries)
-            self._artifacts.check_held(tx, body.entries, workspace_id)
-            new = files.new(tx, model_id, body.entries, body.overwrite, f"Logged model {model_id!r}")
-            now = self._clock.now()
-            files.put(tx, model_id, new, now)
-            return [FileInfo(e.path, e.size, now, e.hash) for e in body.entries]
-
-        return self._db.write(write)
-
-    def files_below(self, workspace_id: str, model_id: str, directory: str) -> list[FileInfo]:
-        """The files below a directory, all for an empty one. Raises NotFound for the model."""
-        with self._db.read() as tx:
-            _find(tx, workspace_id, model_id)
-            rows = files.below(tx, model_id, directory)
-        return [FileInfo(row.path, row.size, row.created_at, row.hash) for row in rows]
-
-    def files_at(self, workspace_id: str, model_id: str, path: str) -> list[FileEntry]:
-        """The file at `path`, or all files below that directory; none where there is nothing. Raises NotFound for the model."""
-        with self._db.read() as tx:
-            _find(tx, workspace_id, model_id)
-            return list(named_files.entries(files.at(tx, model_id, path)))
-
-    def remove_files(self, workspace_id: str, model_id: str, path: str) -> None:
-        """The file at `path`, or all files below that directory. What is not there is fine."""
-
-        def write(tx: Tx) -> None:
-            _find(tx, workspace_id, model_id)
-            files.remove(tx, model_id, [row.path for row in files.at(tx, model_id, path)])
 
         self._db.write(write)
 
