@@ -52,6 +52,9 @@ class LogMetric(RunMessage):
     dataset_digest: str = ""
 
 
+Logged = Metric | LogMetric  # one of a batch, or one alone
+
+
 class LogBatch(RunMessage):
     metrics: list[Metric] = []
     params: list[KeyValue] = []
@@ -85,18 +88,9 @@ def add_logging(r: Routes, access: RunAccess) -> None:
 
     @route(r, "POST", "2.0/mlflow/runs/log-metric", Permission.RUN_WRITE, often=True)
     async def log_metric(call: Call, body: LogMetric) -> Json:
-        one = Metric(
-            body.key,
-            body.value,
-            body.timestamp,
-            body.step,
-            body.model_id,
-            body.dataset_name,
-            body.dataset_digest,
-        )
-        samples = _samples([one], in_batch=False)
+        samples = _samples([body], in_batch=False)
         if body.model_id:
-            await _log_all(access, call, body.run_id, samples, RunUpdate(), [one])
+            await _log_all(access, call, body.run_id, samples, RunUpdate(), [body])
         else:
             await _append(call, body.run_id, samples)
         return {}
@@ -196,7 +190,7 @@ def _check_size(what: str, count: int, most: int) -> None:
         )
 
 
-def _samples(metrics: Sequence[Metric], in_batch: bool) -> list[Sample]:
+def _samples(metrics: Sequence[Logged], in_batch: bool) -> list[Sample]:
     """Raises INVALID_PARAMETER_VALUE, saying which metric it is."""
     good: set[str] = set()
     samples: list[Sample] = []
@@ -209,7 +203,7 @@ def _samples(metrics: Sequence[Metric], in_batch: bool) -> list[Sample]:
     return samples
 
 
-def _check_metric(metric: Metric, path: str) -> None:
+def _check_metric(metric: Logged, path: str) -> None:
     prefix = f"{path}." if path else ""
     for field in ("key", "value", "timestamp"):
         if getattr(metric, field) in ("", None):
@@ -230,7 +224,7 @@ async def _log_all(
     run_id: str,
     samples: list[Sample],
     update: RunUpdate,
-    of_models: list[Metric],
+    of_models: Sequence[Logged],
 ) -> None:
     """The slower way, for what comes with parameters, tags, or metrics of a model."""
     metrics = [
